@@ -1,0 +1,1 @@
+//! TCP, HTTP/1.1 and WebSocket as pure state machines: the crate to depend on.

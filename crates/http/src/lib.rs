@@ -1,0 +1,1 @@
+//! HTTP/1.1 as a pure state machine: bytes and time in, bytes, events and deadlines out.

@@ -1,0 +1,1 @@
+//! A seeded network and virtual time for drywire machines.

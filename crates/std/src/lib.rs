@@ -1,0 +1,1 @@
+//! Drives drywire machines on std::net sockets, one thread a connection.

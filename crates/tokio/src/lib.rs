@@ -1,0 +1,1 @@
+//! Drives drywire machines on tokio.

@@ -1,0 +1,1 @@
+//! Cross-crate scenarios and the bodies of the fuzz targets.
