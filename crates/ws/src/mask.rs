@@ -1,0 +1,79 @@
+//! Masking (RFC 6455, 5.3).
+
+/// How many bytes are combined at once. The compiler turns the loop over them into vector instructions.
+const WIDTH: usize = 32;
+
+/// Combines `bytes` with the masking `key` by exclusive or, which both masks and unmasks (RFC 6455, 5.3).
+///
+/// `offset` is the position of `bytes` in the payload of its frame: the key starts anew with each frame and goes on
+/// across the pieces in which a payload arrives. Only `offset` modulo 4 counts.
+///
+/// ```
+/// use drywire_ws::mask;
+///
+/// // RFC 6455, 5.7: a masked "Hello".
+/// let mut payload = [0x7f, 0x9f, 0x4d, 0x51, 0x58];
+/// let (front, back) = payload.split_at_mut(3);
+/// mask([0x37, 0xfa, 0x21, 0x3d], 0, front);
+/// mask([0x37, 0xfa, 0x21, 0x3d], 3, back);
+/// assert_eq!(&payload, b"Hello");
+/// ```
+#[inline]
+pub fn mask(key: [u8; 4], offset: usize, bytes: &mut [u8]) {
+    // Byte i of the payload goes with byte i modulo 4 of the key.
+    let key = u32::from_le_bytes(key).rotate_right(8 * (offset as u32 % 4)).to_le_bytes();
+    let mut wide = [0; WIDTH];
+    for (byte, key) in wide.iter_mut().zip(key.into_iter().cycle()) {
+        *byte = key;
+    }
+    let (chunks, rest) = bytes.as_chunks_mut::<WIDTH>();
+    for chunk in chunks {
+        for (byte, key) in chunk.iter_mut().zip(wide) {
+            *byte ^= key;
+        }
+    }
+    let word = u64::from(u32::from_ne_bytes(key));
+    let word = word | word << 32;
+    let (words, rest) = rest.as_chunks_mut::<8>();
+    for bytes in words {
+        *bytes = (u64::from_ne_bytes(*bytes) ^ word).to_ne_bytes();
+    }
+    for (byte, key) in rest.iter_mut().zip(wide) {
+        *byte ^= key;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn equals_the_formula_of_the_rfc_at_every_split(
+            payload in prop::collection::vec(any::<u8>(), 0..300),
+            key: [u8; 4],
+            split in 0..300usize,
+        ) {
+            // RFC 6455, 5.3: transformed-octet-i = original-octet-i XOR masking-key-octet-(i MOD 4).
+            let expected: Vec<u8> = payload.iter().enumerate().map(|(i, byte)| byte ^ key[i % 4]).collect();
+            let mut masked = payload;
+            let split = split.min(masked.len());
+            let (front, back) = masked.split_at_mut(split);
+            mask(key, 0, front);
+            mask(key, split, back);
+            prop_assert_eq!(masked, expected);
+        }
+    }
+
+    #[test]
+    fn only_the_offset_modulo_4_counts() {
+        let mut bytes = *b"drywire";
+        mask([1, 2, 3, 4], usize::MAX, &mut bytes);
+        mask([1, 2, 3, 4], 3, &mut bytes);
+        assert_eq!(&bytes, b"drywire");
+    }
+}
