@@ -1,0 +1,101 @@
+//! What the user may choose.
+
+use core::time::Duration;
+
+/// The settings of one [`Connection`](crate::Connection).
+///
+/// Every value is usable: those that make no sense are moved to the nearest one that does, as each field says.
+///
+/// ```
+/// use core::time::Duration;
+/// use drywire_tcp::Config;
+///
+/// let config = Config { time_wait: Duration::from_secs(10), ..Config::default() };
+/// assert_eq!(config.mss, 1460);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The largest payload of a segment over IPv4, in bytes, that we announce and that we send; over IPv6, whose header
+    /// is longer, it is 20 less. Default 1460 (Ethernet), at least 88. RFC 9293 3.7.1.
+    pub mss: u16,
+    /// How many received bytes are held at most: those in the receive buffer and those out of order. This is the
+    /// receive window; its scale on the wire can round it up by a few bytes. Default 256 KiB, at least 1 byte, at most
+    /// 1 GiB - 16 KiB (RFC 7323 2.3).
+    pub recv_capacity: usize,
+    /// How many bytes are queued at most for sending, those in flight included. Default 256 KiB, at most 1 GiB.
+    pub send_capacity: usize,
+    /// How many separate pieces of out-of-order data are held at most; what comes beyond is dropped, and the peer
+    /// sends it again. Default 128.
+    pub max_out_of_order: usize,
+    /// The first congestion window, in segments. Default 10 (RFC 6928), at least 1.
+    pub initial_window: u8,
+    /// The retransmission time-out before anything was measured. Default 1 s (RFC 6298 2.1).
+    pub initial_rto: Duration,
+    /// The shortest retransmission time-out. Default 200 ms: RFC 6298 2.4 asks for 1 s, which was chosen for coarse
+    /// clocks; every large system of today uses 200 ms or less. At least 1 ms.
+    pub min_rto: Duration,
+    /// The longest retransmission time-out and probe interval. Default 60 s (RFC 6298 2.5), at least `min_rto`.
+    pub max_rto: Duration,
+    /// How often an unanswered SYN or SYN-ACK is sent again before the connection gives up. Default 6 (RFC 9293
+    /// 3.8.3 asks for at least three minutes; this gives two with the default time-outs, as Linux does).
+    pub syn_retries: u8,
+    /// How often data, a FIN or a window probe without an answer is sent again before the connection gives up.
+    /// Default 15 (RFC 9293 3.8.3, R2).
+    pub data_retries: u8,
+    /// How long TIME-WAIT lasts: two maximum segment lifetimes. Default 60 s.
+    pub time_wait: Duration,
+    /// How many ACKs a second may answer segments that look forged or out of place (RFC 5961 7). Default 10.
+    pub challenge_acks: u16,
+}
+
+impl Config {
+    /// The least payload size that we use, whatever the peer announces: smaller ones cost more in headers than they
+    /// carry, and are only ever seen in attacks.
+    pub(crate) const MIN_MSS: u16 = 68;
+    const MAX_SEND_CAPACITY: usize = 1 << 30;
+    const MAX_RECV_CAPACITY: usize = (u16::MAX as usize) << Self::MAX_SHIFT;
+    /// RFC 7323 2.3.
+    pub(crate) const MAX_SHIFT: u8 = 14;
+
+    /// With every value in its documented range.
+    pub(crate) fn sanitized(mut self) -> Self {
+        // Over IPv6 20 bytes less remain.
+        self.mss = self.mss.max(Self::MIN_MSS + 20);
+        self.recv_capacity = self.recv_capacity.clamp(1, Self::MAX_RECV_CAPACITY);
+        self.send_capacity = self.send_capacity.min(Self::MAX_SEND_CAPACITY);
+        self.initial_window = self.initial_window.max(1);
+        self.min_rto = self.min_rto.max(Duration::from_millis(1));
+        self.max_rto = self.max_rto.max(self.min_rto);
+        self.initial_rto = self.initial_rto.max(self.min_rto).min(self.max_rto);
+        self
+    }
+
+    /// Our MSS between addresses of this family.
+    pub(crate) fn mss_for(&self, ipv6: bool) -> u16 {
+        self.mss - if ipv6 { 20 } else { 0 }
+    }
+
+    /// The least shift that makes the whole receive capacity fit into the window field (RFC 7323 2.2).
+    pub(crate) fn window_shift(&self) -> u8 {
+        (0..Self::MAX_SHIFT).find(|shift| u16::try_from(self.recv_capacity >> shift).is_ok()).unwrap_or(Self::MAX_SHIFT)
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            mss: 1460,
+            recv_capacity: 256 * 1024,
+            send_capacity: 256 * 1024,
+            max_out_of_order: 128,
+            initial_window: 10,
+            initial_rto: Duration::from_secs(1),
+            min_rto: Duration::from_millis(200),
+            max_rto: Duration::from_secs(60),
+            syn_retries: 6,
+            data_retries: 15,
+            time_wait: Duration::from_secs(60),
+            challenge_acks: 10,
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Acknowledgments of what we sent: the fifth step of RFC 9293 3.10.7.4, and loss recovery (RFC 5681, RFC 6582).
+
+use super::{CloseReason, Connection};
+use crate::{Flags, Input, Segment, SeqNumber, State};
+
+/// What is known about losses.
+#[derive(Debug)]
+pub(super) struct Recovery {
+    /// `recover` of RFC 6582: SND.MAX when the last loss was noticed.
+    recover: SeqNumber,
+    duplicate_acks: u32,
+    /// Whether fast recovery goes on.
+    fast: bool,
+}
+
+impl Recovery {
+    pub(super) fn new(iss: SeqNumber) -> Self {
+        // RFC 6582 3.2, step 1.
+        Self { recover: iss, duplicate_acks: 0, fast: false }
+    }
+
+    /// RFC 6582 4: duplicates of what was in flight at a time-out start no fast retransmit.
+    pub(super) fn on_timeout(&mut self, snd_max: SeqNumber) {
+        *self = Self { recover: snd_max, duplicate_acks: 0, fast: false };
+    }
+}
+
+impl Connection {
+    /// The fifth step for the synchronized states. Returns whether the segment is to be processed further.
+    pub(super) fn receive_ack(&mut self, segment: &Segment<'_>) -> bool {
+        let header = &segment.header;
+        let ack = header.ack;
+        // RFC 5961 5.2: SND.UNA - MAX.SND.WND =< SEG.ACK =< SND.MAX.
+        if ack.after(self.snd_max) || ack.before(self.snd_una - self.max_snd_wnd) {
+            self.challenge();
+            return false;
+        }
+        if self.timers.persist.is_some() {
+            // RFC 9293 3.8.6.1: as long as probes are answered, the connection stays.
+            self.retries = 0;
+        }
+        let window = u32::from(header.window) << self.snd_shift;
+        let (una, old_window) = (self.snd_una, self.snd_wnd);
+        if ack.after(una) {
+            self.acknowledge(ack);
+        }
+        if ack.at_or_after(una) && self.is_newer(header.seq, ack) {
+            self.update_window(window, header.seq, ack);
+        }
+        // RFC 5681 2: what makes an acknowledgment a duplicate.
+        if ack == una
+            && segment.payload.is_empty()
+            && !header.flags.contains(Flags::FIN)
+            && window == old_window
+            && self.snd_max.after(una)
+        {
+            self.on_duplicate_ack();
+        }
+        true
+    }
+
+    /// SND.WL1 < SEG.SEQ, or SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK: not an old segment that was overtaken.
+    fn is_newer(&self, seq: SeqNumber, ack: SeqNumber) -> bool {
+        self.snd_wl1.before(seq) || (self.snd_wl1 == seq && self.snd_wl2.at_or_before(ack))
+    }
+
+    /// Takes the peer's window.
+    pub(super) fn update_window(&mut self, window: u32, seq: SeqNumber, ack: SeqNumber) {
+        (self.snd_wnd, self.snd_wl1, self.snd_wl2) = (window, seq, ack);
+        self.max_snd_wnd = self.max_snd_wnd.max(window);
+        if window > 0 {
+            self.timers.probes = 0;
+        } else if self.snd_max.after(self.snd_una) {
+            // What is in flight is not wanted now: probes take its place, and do not wear out the retry limit.
+            self.timers.retransmit = None;
+            self.retries = 0;
+            self.go_back();
+        }
+    }
+
+    /// Everything before `ack` has arrived.
+    fn acknowledge(&mut self, ack: SeqNumber) {
+        let acked = ack.since(self.snd_una);
+        let flight = self.snd_max.since(self.snd_una);
+        let bytes = self.send.len().min(acked as usize);
+        self.send.advance(bytes);
+        self.snd_una = ack;
+        self.snd_nxt = self.snd_nxt.max(ack);
+        self.measure(ack);
+        self.retries = 0;
+        self.recover(acked, flight);
+        // RFC 6298 5.2 and 5.3. While the window is closed, the persist timer runs in its place.
+        self.timers.retransmit = None;
+        if self.snd_max.after(ack) && self.timers.persist.is_none() {
+            self.start_retransmission_timer();
+        }
+        // Beyond the bytes there is only the FIN.
+        if acked as usize > bytes {
+            self.acknowledge_fin();
+        }
+    }
+
+    /// Our FIN is acknowledged, and with it everything that we sent.
+    fn acknowledge_fin(&mut self) {
+        if self.state == State::LastAck {
+            self.close(Input::AckOfFin, CloseReason::Normal);
+        } else if self.step(Input::AckOfFin) && self.state == State::TimeWait {
+            self.start_time_wait();
+        }
+    }
+
+    /// Our SYN is acknowledged.
+    pub(super) fn acknowledge_syn(&mut self, ack: SeqNumber) {
+        self.snd_una = ack;
+        self.snd_nxt = self.snd_nxt.max(ack);
+        self.measure(ack);
+        self.timers.retransmit = None;
+    }
+
+    /// Takes the round-trip time if the timed segment is acknowledged.
+    fn measure(&mut self, ack: SeqNumber) {
+        if let Some((end, sent)) = self.timed
+            && ack.at_or_after(end)
+        {
+            self.rtt.sample(self.now - sent);
+            self.timed = None;
+        }
+    }
+
+    /// New data is acknowledged (RFC 6582 3.2, step 3).
+    fn recover(&mut self, acked: u32, flight: u32) {
+        self.recovery.duplicate_acks = 0;
+        if !self.recovery.fast {
+            self.congestion.on_ack(acked, flight);
+        } else if self.snd_una.at_or_after(self.recovery.recover) {
+            self.recovery.fast = false;
+            self.congestion.on_recovered(flight - acked);
+        } else {
+            // The next hole begins here.
+            self.congestion.on_partial_ack(acked);
+            self.resend_head = true;
+        }
+    }
+
+    /// RFC 5681 3.2, with the condition of RFC 6582 3.2, step 2.
+    fn on_duplicate_ack(&mut self) {
+        self.recovery.duplicate_acks += 1;
+        if self.recovery.fast {
+            self.congestion.on_duplicate_in_recovery();
+        } else if self.recovery.duplicate_acks == 3 && self.snd_una.after(self.recovery.recover) {
+            let flight = self.snd_max.since(self.snd_una);
+            self.congestion.on_fast_retransmit(flight);
+            self.recovery.recover = self.snd_max;
+            self.recovery.fast = true;
+            self.resend_head = true;
+            self.timed = None;
+        }
+    }
+}

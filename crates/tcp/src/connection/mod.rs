@@ -1,0 +1,394 @@
+//! One connection: the transmission control block and the user's calls (RFC 9293 3.3.1, 3.10.1 to 3.10.6).
+//!
+//! What arrives is handled in `receive` and `ack`, what leaves in `transmit`, what is due in `timers`, and what we allow
+//! the peer to send in `window`.
+
+mod ack;
+mod receive;
+mod timers;
+mod transmit;
+mod window;
+
+use core::net::SocketAddr;
+
+use bytes::Bytes;
+use drywire_core::{Instant, RecvBuf};
+
+use crate::assembler::Assembler;
+use crate::congestion::NewReno;
+use crate::rtt::RttEstimator;
+use crate::send_buffer::SendBuffer;
+use crate::{Config, Input, SeqNumber, State};
+
+use ack::Recovery;
+use timers::Timers;
+use transmit::Reply;
+
+/// What a connection tells its user. Each comes at most once, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Event {
+    /// The handshake is over: bytes flow both ways.
+    Established,
+    /// The peer has closed its direction. Every byte before that is in [`Connection::recv`], which is marked finished.
+    PeerFinished,
+    /// The connection is gone. Bytes that arrived before may still be in [`Connection::recv`].
+    Closed(CloseReason),
+}
+
+/// Why a connection is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// Both directions were closed in order, and the peer has acknowledged every byte.
+    Normal,
+    /// The peer reset the connection (RFC 9293 3.10.7.4, second step). Bytes may be lost in both directions.
+    Reset,
+    /// The peer answered our SYN with an RST (RFC 9293 3.10.7.3): nobody listens there.
+    Refused,
+    /// The peer did not answer until the retry limit was reached (RFC 9293 3.8.3).
+    TimedOut,
+    /// This side gave up: [`Connection::abort`], or [`Connection::shutdown`] before there was a connection.
+    Aborted,
+}
+
+/// Why bytes were not queued. Each variant gives them back.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// There are more bytes than [`Connection::send_room`].
+    #[error("the send buffer has no room for {} bytes", .0.len())]
+    Full(Bytes),
+    /// The connection is in LISTEN: there is no peer yet (RFC 9293 3.10.2).
+    #[error("there is no peer yet")]
+    NotConnected(Bytes),
+    /// Our direction is shut down, or the connection is gone (RFC 9293 3.10.2).
+    #[error("our direction is closed")]
+    Closed(Bytes),
+}
+
+/// The segment that [`Connection::poll_transmit`] appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Transmit {
+    /// Our address and port.
+    pub source: SocketAddr,
+    /// The peer's address and port.
+    pub destination: SocketAddr,
+    /// The length of the segment, header included, in bytes.
+    pub len: usize,
+}
+
+/// One end of a TCP connection, from its open to its close.
+///
+/// After every call that changes something (a segment, a time-out, a command, bytes taken from
+/// [`recv`](Self::recv)), call [`poll_transmit`](Self::poll_transmit) until it returns `None`, then
+/// [`poll_event`](Self::poll_event) likewise, then sleep until [`poll_timeout`](Self::poll_timeout) or the next segment.
+///
+/// Methods may be called in any order; none panics. A `now` that lies before an earlier one counts as that earlier one.
+#[derive(Debug)]
+pub struct Connection {
+    local: SocketAddr,
+    /// Not known in LISTEN.
+    remote: Option<SocketAddr>,
+    config: Config,
+    /// Changes only in [`Connection::step`].
+    state: State,
+    /// Whether the connection began in LISTEN.
+    passive: bool,
+    /// The latest time that was seen.
+    now: Instant,
+
+    // Send sequence variables (RFC 9293 3.3.1).
+    iss: SeqNumber,
+    /// The oldest unacknowledged sequence number.
+    snd_una: SeqNumber,
+    /// The next to send. Goes back to `snd_una` when everything is to be sent again.
+    snd_nxt: SeqNumber,
+    /// The next that was never sent: acknowledgments up to here are valid.
+    snd_max: SeqNumber,
+    snd_wnd: u32,
+    /// SEG.SEQ and SEG.ACK of the segment that last updated `snd_wnd`.
+    snd_wl1: SeqNumber,
+    snd_wl2: SeqNumber,
+    /// The largest window that the peer ever offered.
+    max_snd_wnd: u32,
+    snd_mss: u32,
+    snd_shift: u8,
+    send: SendBuffer,
+    /// `shutdown` was called in SYN-RECEIVED, and takes effect in ESTABLISHED (RFC 9293 3.10.4).
+    shutdown_queued: bool,
+    /// `snd_una` is to be sent again at once, without moving `snd_nxt`.
+    resend_head: bool,
+    /// The persist timer went off: something is to be sent into the closed window.
+    probe: bool,
+    last_sent: Instant,
+
+    // Receive sequence variables (RFC 9293 3.3.1).
+    irs: SeqNumber,
+    rcv_nxt: SeqNumber,
+    /// The right edge of the window that the buffer has room for; moves in steps (RFC 9293 3.8.6.2.2).
+    rcv_edge: SeqNumber,
+    /// RCV.NXT + RCV.WND: the right-most edge that was ever announced. Never moves back.
+    rcv_adv: SeqNumber,
+    rcv_shift: u8,
+    /// Whether both sides scale their windows.
+    scaling: bool,
+    recv: RecvBuf,
+    assembler: Assembler,
+    /// The sequence number of the peer's FIN, once it is known.
+    rcv_fin: Option<SeqNumber>,
+    /// An acknowledgment is due, on its own or with data.
+    ack_now: bool,
+    /// Acknowledgments that are due on their own, because each tells of one segment out of order (RFC 5681 4.2).
+    duplicate_acks: u32,
+    challenges: Challenges,
+    reply: Option<Reply>,
+
+    rtt: RttEstimator,
+    /// The end of the segment that is being timed, and when it was sent.
+    timed: Option<(SeqNumber, Instant)>,
+    /// Time-outs in a row without an answer.
+    retries: u32,
+    timers: Timers,
+    congestion: NewReno,
+    recovery: Recovery,
+    events: Events,
+}
+
+/// Events that were not yet polled.
+#[derive(Debug, Default)]
+struct Events {
+    established: bool,
+    peer_finished: bool,
+    closed: Option<CloseReason>,
+}
+
+/// How many challenge ACKs were sent in the second that began at `since` (RFC 5961 7).
+#[derive(Debug, Default)]
+struct Challenges {
+    since: Instant,
+    sent: u16,
+}
+
+impl Connection {
+    /// Opens a connection to `remote` (RFC 9293 3.10.1, active): the SYN is ready in [`poll_transmit`](Self::poll_transmit).
+    ///
+    /// `isn` is the initial sequence number. It must be hard to guess for others and must not repeat soon (RFC 9293
+    /// 3.4.1); drawing it is the caller's part.
+    pub fn connect(now: Instant, local: SocketAddr, remote: SocketAddr, isn: SeqNumber, config: Config) -> Self {
+        let mut connection = Self::closed(local, isn, config);
+        connection.advance_clock(now);
+        connection.remote = Some(remote);
+        connection.step(Input::ActiveOpen);
+        connection
+    }
+
+    /// Waits for one connection from any peer (RFC 9293 3.10.1, passive).
+    ///
+    /// `local` is the address that segments must be sent to: a concrete one, because the checksum covers it.
+    pub fn listen(local: SocketAddr, isn: SeqNumber, config: Config) -> Self {
+        let mut connection = Self::closed(local, isn, config);
+        connection.passive = true;
+        connection.step(Input::PassiveOpen);
+        connection
+    }
+
+    fn closed(local: SocketAddr, isn: SeqNumber, config: Config) -> Self {
+        let config = config.sanitized();
+        let mss = u32::from(config.mss_for(local.is_ipv6()));
+        Self {
+            local,
+            remote: None,
+            state: State::Closed,
+            passive: false,
+            now: Instant::ORIGIN,
+            iss: isn,
+            snd_una: isn,
+            snd_nxt: isn,
+            snd_max: isn,
+            snd_wnd: 0,
+            snd_wl1: isn,
+            snd_wl2: isn,
+            max_snd_wnd: 0,
+            snd_mss: mss,
+            snd_shift: 0,
+            send: SendBuffer::default(),
+            shutdown_queued: false,
+            resend_head: false,
+            probe: false,
+            last_sent: Instant::ORIGIN,
+            irs: SeqNumber::default(),
+            rcv_nxt: SeqNumber::default(),
+            rcv_edge: SeqNumber::default(),
+            rcv_adv: SeqNumber::default(),
+            rcv_shift: config.window_shift(),
+            scaling: false,
+            recv: RecvBuf::new(),
+            assembler: Assembler::new(config.max_out_of_order),
+            rcv_fin: None,
+            ack_now: false,
+            duplicate_acks: 0,
+            challenges: Challenges::default(),
+            reply: None,
+            rtt: RttEstimator::new(&config),
+            timed: None,
+            retries: 0,
+            timers: Timers::default(),
+            congestion: NewReno::new(mss, config.initial_window),
+            recovery: Recovery::new(isn),
+            events: Events::default(),
+            config,
+        }
+    }
+
+    /// What has happened since the last call.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        if core::mem::take(&mut self.events.established) {
+            Some(Event::Established)
+        } else if core::mem::take(&mut self.events.peer_finished) {
+            Some(Event::PeerFinished)
+        } else {
+            self.events.closed.take().map(Event::Closed)
+        }
+    }
+
+    /// Queues `bytes` for sending (RFC 9293 3.10.2), by reference where they are many. They are kept until the peer has
+    /// acknowledged them.
+    ///
+    /// All of them are queued or none: more than [`send_room`](Self::send_room) is [`SendError::Full`], so cut what is
+    /// longer than [`Config::send_capacity`]. Before ESTABLISHED they wait for the handshake.
+    pub fn send(&mut self, bytes: Bytes) -> Result<(), SendError> {
+        match self.state {
+            State::Listen => return Err(SendError::NotConnected(bytes)),
+            State::SynSent | State::SynReceived | State::Established | State::CloseWait if !self.shutdown_queued => {}
+            _ => return Err(SendError::Closed(bytes)),
+        }
+        if bytes.len() > self.send_room() {
+            return Err(SendError::Full(bytes));
+        }
+        self.send.push(bytes);
+        Ok(())
+    }
+
+    /// How many bytes [`send`](Self::send) takes before it is [`SendError::Full`].
+    pub fn send_room(&self) -> usize {
+        self.config.send_capacity.saturating_sub(self.send.len())
+    }
+
+    /// How many bytes the peer has not yet acknowledged, those that were not yet sent included.
+    pub fn unacknowledged(&self) -> usize {
+        self.send.len()
+    }
+
+    /// The bytes that have arrived in order, marked finished once the peer has closed its direction and they are all
+    /// here (RFC 9293 3.10.3).
+    ///
+    /// Taking them opens the window; the peer hears of it by the next [`poll_transmit`](Self::poll_transmit).
+    pub fn recv(&mut self) -> &mut RecvBuf {
+        &mut self.recv
+    }
+
+    /// Closes our direction after everything queued (RFC 9293 3.10.4). The peer may go on sending.
+    ///
+    /// In LISTEN and SYN-SENT the connection is given up without a word; in SYN-RECEIVED the close waits for the end of
+    /// the handshake. Later calls do nothing.
+    pub fn shutdown(&mut self) {
+        match self.state {
+            State::Listen | State::SynSent => self.close(Input::Shutdown, CloseReason::Aborted),
+            State::SynReceived => self.shutdown_queued = true,
+            _ => {
+                self.step(Input::Shutdown);
+            }
+        }
+    }
+
+    /// Drops the connection at once, with an RST where there is a peer to tell (RFC 9293 3.10.5).
+    pub fn abort(&mut self) {
+        let tells_peer = matches!(
+            self.state,
+            State::SynReceived | State::Established | State::FinWait1 | State::FinWait2 | State::CloseWait
+        );
+        if tells_peer && let Some(to) = self.remote {
+            self.reply = Some(Reply { to, seq: self.pure_ack_seq(), ack: None });
+        }
+        let reason = if self.state == State::TimeWait { CloseReason::Normal } else { CloseReason::Aborted };
+        self.close(Input::Abort, reason);
+    }
+
+    /// The state that the connection is in.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Our address and port.
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The peer's address and port; `None` in LISTEN.
+    pub fn remote(&self) -> Option<SocketAddr> {
+        self.remote
+    }
+
+    /// Time that goes backwards is clamped.
+    fn advance_clock(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
+    /// Moves along the table; returns whether it has a way for `input`. Nothing else changes the state.
+    fn step(&mut self, input: Input) -> bool {
+        match self.state.on(input) {
+            Some(next) => {
+                self.state = next;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Moves to CLOSED by `input` and drops everything but what the user has not yet read.
+    fn close(&mut self, input: Input, reason: CloseReason) {
+        if self.step(input) {
+            self.events.closed = Some(reason);
+            self.discard();
+            self.timers = Timers::default();
+        }
+    }
+
+    /// Nothing will be sent or reassembled any more.
+    fn discard(&mut self) {
+        self.send.clear();
+        self.assembler.clear();
+        (self.ack_now, self.duplicate_acks, self.resend_head, self.probe) = (false, 0, false, false);
+        self.timed = None;
+    }
+
+    /// The handshake is over.
+    fn establish(&mut self, input: Input) {
+        if !self.step(input) {
+            return;
+        }
+        self.events.established = true;
+        // RFC 6928 2: one segment only where the SYN was lost more than once.
+        let segments = if self.retries > 1 { 1 } else { self.config.initial_window };
+        self.congestion = NewReno::new(self.snd_mss, segments);
+        if self.retries > 0 {
+            self.rtt.handshake_timed_out();
+        }
+        self.retries = 0;
+        if core::mem::take(&mut self.shutdown_queued) {
+            self.step(Input::Shutdown);
+        }
+    }
+
+    /// Back to LISTEN, as if the peer had never called (RFC 9293 3.10.7.4). What was queued for it is dropped.
+    fn relisten(&mut self) {
+        let Some(state) = self.state.on(Input::Relisten) else { return };
+        let fresh = Self::closed(self.local, self.iss, self.config.clone());
+        let shutdown = self.shutdown_queued;
+        *self = Self { state, passive: true, now: self.now, ..fresh };
+        if shutdown {
+            self.shutdown();
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What is due (RFC 9293 3.10.8, RFC 6298 5).
+
+use drywire_core::Instant;
+
+use super::{CloseReason, Connection};
+use crate::{Input, State};
+
+/// The deadlines of a connection. [`Instant::MAX`] never comes.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    /// Something in flight was not acknowledged.
+    pub(super) retransmit: Option<Instant>,
+    /// The peer's window has been closed, or too small, for so long that it must be probed.
+    pub(super) persist: Option<Instant>,
+    /// How often the persist timer went off since the window closed.
+    pub(super) probes: u32,
+    /// TIME-WAIT is over.
+    pub(super) time_wait: Option<Instant>,
+}
+
+impl Timers {
+    fn next(&self) -> Option<Instant> {
+        [self.retransmit, self.persist, self.time_wait].into_iter().flatten().min().filter(|at| *at < Instant::MAX)
+    }
+
+    pub(super) fn stop_persist(&mut self) {
+        (self.persist, self.probes) = (None, 0);
+    }
+}
+
+impl Connection {
+    /// The next instant at which [`handle_timeout`](Self::handle_timeout) has work, or `None` if there is none unless
+    /// something else happens first.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Does the work that is due at `now`; calling it early does nothing. Afterwards
+    /// [`poll_timeout`](Self::poll_timeout) is `None` or later than `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.advance_clock(now);
+        if self.is_due(self.timers.time_wait) {
+            // RFC 9293 3.10.8, TIME-WAIT timeout.
+            self.close(Input::TimeWaitOver, CloseReason::Normal);
+        }
+        if self.is_due(self.timers.retransmit) {
+            self.on_retransmission_timeout();
+        }
+        if self.is_due(self.timers.persist) {
+            self.on_persist_timeout();
+        }
+    }
+
+    fn is_due(&self, deadline: Option<Instant>) -> bool {
+        deadline.is_some_and(|at| at <= self.now && at < Instant::MAX)
+    }
+
+    /// RFC 6298 5.4 to 5.7.
+    fn on_retransmission_timeout(&mut self) {
+        let handshake = !self.state.is_synchronized();
+        let limit = if handshake { self.config.syn_retries } else { self.config.data_retries };
+        if self.retries >= u32::from(limit) {
+            return self.close(Input::GiveUp, CloseReason::TimedOut);
+        }
+        if !handshake {
+            let flight = self.snd_max.since(self.snd_una);
+            self.congestion.on_timeout(flight, self.retries > 0);
+            self.recovery.on_timeout(self.snd_max);
+        }
+        self.retries += 1;
+        self.rtt.back_off();
+        self.go_back();
+        self.timers.retransmit = Some(self.now + self.rtt.rto());
+    }
+
+    /// RFC 9293 3.8.6.1: probe, and wait twice as long for the next time.
+    fn on_persist_timeout(&mut self) {
+        if self.retries >= u32::from(self.config.data_retries) {
+            return self.close(Input::GiveUp, CloseReason::TimedOut);
+        }
+        self.retries += 1;
+        self.probe = true;
+        self.timers.probes += 1;
+        self.timers.persist = Some(self.now + self.rtt.backed_off(self.timers.probes));
+    }
+
+    /// Everything from SND.UNA on is sent again as the windows allow.
+    pub(super) fn go_back(&mut self) {
+        self.snd_nxt = self.snd_una;
+        self.send.rewind();
+        self.resend_head = false;
+        // Karn's algorithm (RFC 6298 3): what is sent twice is not timed.
+        self.timed = None;
+    }
+
+    /// RFC 6298 5.1: runs from the first segment in flight.
+    pub(super) fn start_retransmission_timer(&mut self) {
+        if self.timers.retransmit.is_none() {
+            self.timers.retransmit = Some(self.now + self.rtt.rto());
+        }
+    }
+
+    /// Enters TIME-WAIT, or starts it again (RFC 9293 3.10.7.4, eighth step).
+    pub(super) fn start_time_wait(&mut self) {
+        debug_assert_eq!(self.state, State::TimeWait);
+        self.timers = Timers { time_wait: Some(self.now + self.config.time_wait), ..Timers::default() };
+    }
+}

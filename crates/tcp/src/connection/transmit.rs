@@ -1,0 +1,212 @@
+//! What leaves: one segment a call.
+
+use core::net::SocketAddr;
+
+use bytes::BytesMut;
+use drywire_core::Instant;
+
+use super::{Connection, Transmit};
+use crate::{Flags, Header, Options, SeqNumber, State};
+
+/// An RST that is due. It needs no state, so it outlives the connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reply {
+    pub(super) to: SocketAddr,
+    pub(super) seq: SeqNumber,
+    pub(super) ack: Option<SeqNumber>,
+}
+
+/// What part of the stream a segment carries.
+#[derive(Clone, Copy)]
+struct Text {
+    seq: SeqNumber,
+    len: usize,
+    fin: bool,
+}
+
+impl Connection {
+    /// Appends the next segment that is due to `out`: header, payload and checksum, ready for an IP packet. Never more
+    /// than one, and never more payload than the MSS. `None`, with nothing appended, if none is due.
+    pub fn poll_transmit(&mut self, now: Instant, out: &mut BytesMut) -> Option<Transmit> {
+        self.advance_clock(now);
+        if let Some(reply) = self.reply.take() {
+            return Some(self.transmit_reset(reply, out));
+        }
+        let to = self.remote?;
+        let sent = match self.state {
+            State::Closed | State::Listen => None,
+            State::SynSent | State::SynReceived => self.transmit_syn(to, out),
+            _ => self.transmit_stream(to, out),
+        };
+        sent.or_else(|| self.transmit_ack(to, out)).or_else(|| {
+            // Law 3: an idle connection holds no buffers.
+            self.send.release();
+            self.recv.release();
+            None
+        })
+    }
+
+    fn transmit_reset(&self, reply: Reply, out: &mut BytesMut) -> Transmit {
+        let flags = if reply.ack.is_some() { Flags::RST | Flags::ACK } else { Flags::RST };
+        let header = Header { seq: reply.seq, ack: reply.ack.unwrap_or_default(), flags, ..self.header(reply.to) };
+        self.emit(reply.to, header, out)
+    }
+
+    /// The SYN or SYN-ACK (RFC 9293 3.5), the first time and again.
+    fn transmit_syn(&mut self, to: SocketAddr, out: &mut BytesMut) -> Option<Transmit> {
+        if self.snd_nxt != self.iss {
+            return None;
+        }
+        let answers = self.state == State::SynReceived;
+        let options = Options {
+            // RFC 9293 3.7.1 (MUST-14).
+            mss: Some(self.config.mss_for(self.local.is_ipv6())),
+            // RFC 7323 2.2: in a SYN-ACK only if the SYN had it.
+            window_scale: (!answers || self.scaling).then_some(self.rcv_shift),
+            ..Options::default()
+        };
+        let (flags, ack) =
+            if answers { (Flags::SYN | Flags::ACK, self.rcv_nxt) } else { (Flags::SYN, SeqNumber::default()) };
+        let window = self.syn_window();
+        let header = Header { seq: self.iss, ack, flags, window, options, ..self.header(to) };
+        self.ack_now = false;
+        self.snd_nxt = self.iss + 1;
+        self.mark_sent(self.iss, self.snd_nxt);
+        Some(self.emit(to, header, out))
+    }
+
+    /// New data, data again, a probe or a FIN.
+    fn transmit_stream(&mut self, to: SocketAddr, out: &mut BytesMut) -> Option<Transmit> {
+        if self.duplicate_acks > 0 {
+            // An acknowledgment counts as a duplicate only without text (RFC 5681 2), so it goes first.
+            return None;
+        }
+        let text = self.lost_head().or_else(|| self.next_text())?;
+        let end = text.seq + text.len as u32 + u32::from(text.fin);
+        let offset = text.seq.since(self.snd_una) as usize;
+        let mut flags = Flags::ACK;
+        if text.fin {
+            flags |= Flags::FIN;
+        }
+        if text.len > 0 && offset + text.len == self.send.len() {
+            // The last buffered data (RFC 9293 3.9.1.2).
+            flags |= Flags::PSH;
+        }
+        let header = self.stream_header(to, text.seq, flags);
+        self.mark_sent(text.seq, end);
+        let start = out.len();
+        let send = &mut self.send;
+        let (source, destination) = (self.local.ip(), to.ip());
+        header.emit_with(source, destination, out, text.len, |out| send.copy_to(offset, text.len, out));
+        Some(Transmit { source: self.local, destination: to, len: out.len() - start })
+    }
+
+    /// An acknowledgment on its own, for whatever reason.
+    fn transmit_ack(&mut self, to: SocketAddr, out: &mut BytesMut) -> Option<Transmit> {
+        if self.duplicate_acks > 0 {
+            self.duplicate_acks -= 1;
+        } else if !self.ack_now && !self.window_update_due() {
+            return None;
+        }
+        let header = self.stream_header(to, self.pure_ack_seq(), Flags::ACK);
+        Some(self.emit(to, header, out))
+    }
+
+    /// The first segment in flight, if it is known to be lost.
+    fn lost_head(&mut self) -> Option<Text> {
+        if !core::mem::take(&mut self.resend_head) {
+            return None;
+        }
+        let sent = self.snd_nxt.since(self.snd_una) as usize;
+        let len = sent.min(self.send.len()).min(self.snd_mss as usize).min(self.snd_wnd as usize);
+        // Beyond the bytes there is only the FIN.
+        let fin = len == self.send.len() && sent > len;
+        (len > 0 || fin).then_some(Text { seq: self.snd_una, len, fin })
+    }
+
+    /// What is next in line, if both windows and the sender's silly window avoidance let it go; moves SND.NXT.
+    fn next_text(&mut self) -> Option<Text> {
+        let seq = self.snd_nxt;
+        let offset = seq.since(self.snd_una);
+        let has_fin = matches!(self.state, State::FinWait1 | State::Closing | State::LastAck);
+        // With the FIN sent, SND.NXT is one beyond the bytes.
+        let unsent = self.send.len().saturating_sub(offset as usize);
+        let fin_unsent = has_fin && offset as usize <= self.send.len();
+        if unsent == 0 && !fin_unsent {
+            self.timers.stop_persist();
+            return None;
+        }
+        if offset == 0 && self.now - self.last_sent > self.rtt.rto() {
+            self.congestion.on_idle(self.config.initial_window);
+        }
+        let window = self.snd_wnd.saturating_sub(offset);
+        let usable = window.min(self.congestion.window().saturating_sub(offset));
+        let len = unsent.min(self.snd_mss as usize).min(usable as usize);
+        // A FIN takes a place in the window, too, but none in the network.
+        let fin = fin_unsent && len == unsent && window as usize > len;
+        let forced = core::mem::take(&mut self.probe) && offset == 0;
+        if (forced && window > 0) || self.is_worth_sending(len, unsent, fin) {
+            self.timers.stop_persist();
+            self.snd_nxt += len as u32 + u32::from(fin);
+            return Some(Text { seq, len, fin });
+        }
+        if forced {
+            // RFC 9293 3.8.6.1: one byte, or the FIN, beyond the window. SND.NXT stays: the peer will hardly take it.
+            let len = unsent.min(1);
+            return Some(Text { seq, len, fin: len == 0 });
+        }
+        if offset == 0 && self.timers.persist.is_none() {
+            // Nothing is in flight that could bring an acknowledgment: ask when the time is over.
+            self.timers.retransmit = None;
+            self.timers.persist = Some(self.now + self.rtt.backed_off(self.timers.probes));
+        }
+        None
+    }
+
+    /// RFC 9293 3.8.6.2.1, without its Nagle part: a full segment, all that there is, or half of the largest window.
+    fn is_worth_sending(&self, len: usize, unsent: usize, fin: bool) -> bool {
+        let again = self.snd_nxt.before(self.snd_max);
+        match len {
+            0 => fin,
+            _ => len == self.snd_mss as usize || len == unsent || again || len >= (self.max_snd_wnd / 2) as usize,
+        }
+    }
+
+    /// Book-keeping for what takes sequence space from `seq` up to `end`.
+    fn mark_sent(&mut self, seq: SeqNumber, end: SeqNumber) {
+        self.last_sent = self.now;
+        if seq.before(self.snd_max) {
+            // Karn's algorithm (RFC 6298 3): the answer to this one says nothing about the round-trip time.
+            self.timed = None;
+        } else if self.timed.is_none() {
+            self.timed = Some((end, self.now));
+        }
+        self.snd_max = self.snd_max.max(end);
+        // The persist timer runs in its place while the window is closed.
+        if self.timers.persist.is_none() {
+            self.start_retransmission_timer();
+        }
+    }
+
+    /// SEG.SEQ of a segment without text: what the peer expects next, as far as we know.
+    pub(super) fn pure_ack_seq(&self) -> SeqNumber {
+        // What was sent into a closed window was most likely dropped, and what lies beyond would be dropped, too.
+        if self.state.is_synchronized() && self.snd_wnd == 0 { self.snd_nxt } else { self.snd_max }
+    }
+
+    /// A header with acknowledgment and window, which are thereby told.
+    fn stream_header(&mut self, to: SocketAddr, seq: SeqNumber, flags: Flags) -> Header {
+        self.ack_now = false;
+        let window = self.offer_window();
+        Header { seq, ack: self.rcv_nxt, flags, window, ..self.header(to) }
+    }
+
+    fn header(&self, to: SocketAddr) -> Header {
+        Header { source_port: self.local.port(), destination_port: to.port(), ..Header::default() }
+    }
+
+    fn emit(&self, to: SocketAddr, header: Header, out: &mut BytesMut) -> Transmit {
+        header.emit_with(self.local.ip(), to.ip(), out, 0, |_| {});
+        Transmit { source: self.local, destination: to, len: header.wire_len() }
+    }
+}

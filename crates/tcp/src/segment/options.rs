@@ -1,0 +1,221 @@
+//! Header options (RFC 9293 3.2, RFC 7323, RFC 2018).
+
+use core::fmt;
+
+use bytes::{BufMut, BytesMut};
+
+use super::ParseError;
+use crate::SeqNumber;
+
+const END: u8 = 0;
+const NO_OPERATION: u8 = 1;
+const MSS: u8 = 2;
+const WINDOW_SCALE: u8 = 3;
+const SACK_PERMITTED: u8 = 4;
+const SACK: u8 = 5;
+const TIMESTAMPS: u8 = 8;
+
+/// The timestamps option (RFC 7323 3.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Timestamps {
+    /// TSval: the sender's clock.
+    pub value: u32,
+    /// TSecr: the receiver's clock, echoed.
+    pub echo: u32,
+}
+
+/// The blocks of a SACK option (RFC 2018 3): up to four ranges of sequence numbers, each from its first up to, but not
+/// including, its second.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct SackBlocks {
+    blocks: [(SeqNumber, SeqNumber); Self::MAX],
+    len: u8,
+}
+
+impl SackBlocks {
+    /// How many blocks fit into a header.
+    pub const MAX: usize = 4;
+
+    /// No block.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends a block; returns whether there was room.
+    pub fn push(&mut self, left: SeqNumber, right: SeqNumber) -> bool {
+        let Some(slot) = self.blocks.get_mut(usize::from(self.len)) else { return false };
+        *slot = (left, right);
+        self.len += 1;
+        true
+    }
+
+    /// The blocks, in the order of the option.
+    pub fn as_slice(&self) -> &[(SeqNumber, SeqNumber)] {
+        self.blocks.get(..usize::from(self.len)).unwrap_or(&[])
+    }
+
+    /// Whether there is no block.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+impl fmt::Debug for SackBlocks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.as_slice()).finish()
+    }
+}
+
+/// The options of a header that this crate knows. All others are skipped when read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Options {
+    /// Maximum segment size, in bytes (RFC 9293 3.7.1). Counts only on a SYN.
+    pub mss: Option<u16>,
+    /// Window scale: by how many bits the windows of the sender are shifted (RFC 7323 2). Counts only on a SYN.
+    pub window_scale: Option<u8>,
+    /// SACK-permitted (RFC 2018 2). Counts only on a SYN.
+    pub sack_permitted: bool,
+    /// Selective acknowledgments (RFC 2018 3).
+    pub sack: SackBlocks,
+    /// Timestamps (RFC 7323 3).
+    pub timestamps: Option<Timestamps>,
+}
+
+impl Options {
+    /// The space for options in a header, in bytes.
+    const MAX_LEN: usize = 40;
+
+    /// Reads the option part of a header. Of an option that comes twice, the last counts.
+    pub(super) fn parse(mut rest: &[u8]) -> Result<Self, ParseError> {
+        let mut options = Self::default();
+        while let Some((&kind, behind)) = rest.split_first() {
+            match kind {
+                END => break,
+                NO_OPERATION => {
+                    rest = behind;
+                    continue;
+                }
+                _ => {}
+            }
+            let len = behind.first().copied().unwrap_or(0);
+            let malformed = ParseError::OptionLength { kind, len };
+            let (Some(value), Some(next)) = (rest.get(2..usize::from(len)), rest.get(usize::from(len)..)) else {
+                return Err(malformed);
+            };
+            match (kind, value) {
+                (MSS, &[a, b]) => options.mss = Some(u16::from_be_bytes([a, b])),
+                (WINDOW_SCALE, &[shift]) => options.window_scale = Some(shift),
+                (SACK_PERMITTED, &[]) => options.sack_permitted = true,
+                (SACK, blocks) if !blocks.is_empty() && blocks.len() % 8 == 0 => {
+                    options.sack = SackBlocks::new();
+                    for block in blocks.as_chunks().0 {
+                        let (left, right) = two_words(*block);
+                        // 40 bytes hold no more than four blocks.
+                        options.sack.push(left.into(), right.into());
+                    }
+                }
+                (TIMESTAMPS, value) if value.len() == 8 => {
+                    options.timestamps = value.first_chunk().map(|words| {
+                        let (value, echo) = two_words(*words);
+                        Timestamps { value, echo }
+                    });
+                }
+                (MSS | WINDOW_SCALE | SACK_PERMITTED | SACK | TIMESTAMPS, _) => return Err(malformed),
+                // MUST-6: an option that we do not know is skipped by its length.
+                _ => {}
+            }
+            rest = next;
+        }
+        Ok(options)
+    }
+
+    /// The length of everything but the SACK blocks.
+    fn len_without_sack(&self) -> usize {
+        let mss = if self.mss.is_some() { 4 } else { 0 };
+        let scale = if self.window_scale.is_some() { 3 } else { 0 };
+        let permitted = if self.sack_permitted { 2 } else { 0 };
+        let timestamps = if self.timestamps.is_some() { 10 } else { 0 };
+        mss + scale + permitted + timestamps
+    }
+
+    /// The SACK blocks that fit beside the other options: the first ones, which matter most (RFC 2018 4).
+    fn fitting_sack(&self) -> &[(SeqNumber, SeqNumber)] {
+        let room = (Self::MAX_LEN - self.len_without_sack()).saturating_sub(2) / 8;
+        let blocks = self.sack.as_slice();
+        &blocks[..room.min(blocks.len())]
+    }
+
+    fn len(&self) -> usize {
+        let blocks = self.fitting_sack().len();
+        self.len_without_sack() + if blocks == 0 { 0 } else { 2 + 8 * blocks }
+    }
+
+    pub(super) fn padded_len(&self) -> usize {
+        self.len().next_multiple_of(4)
+    }
+
+    /// Appends the options, padded to a whole number of words.
+    ///
+    /// The padding stands in front, as no-operations, so that what follows an option ends on a word boundary.
+    pub(super) fn put(&self, out: &mut BytesMut) {
+        if let Some(mss) = self.mss {
+            out.put_slice(&[MSS, 4]);
+            out.put_u16(mss);
+        }
+        out.put_bytes(NO_OPERATION, self.padded_len() - self.len());
+        if self.sack_permitted {
+            out.put_slice(&[SACK_PERMITTED, 2]);
+        }
+        if let Some(timestamps) = self.timestamps {
+            out.put_slice(&[TIMESTAMPS, 10]);
+            out.put_u32(timestamps.value);
+            out.put_u32(timestamps.echo);
+        }
+        if let Some(shift) = self.window_scale {
+            out.put_slice(&[WINDOW_SCALE, 3, shift]);
+        }
+        let blocks = self.fitting_sack();
+        if !blocks.is_empty() {
+            out.put_slice(&[SACK, (2 + 8 * blocks.len()) as u8]);
+            for (left, right) in blocks {
+                out.put_u32(left.value());
+                out.put_u32(right.value());
+            }
+        }
+    }
+}
+
+fn two_words(bytes: [u8; 8]) -> (u32, u32) {
+    let both = u64::from_be_bytes(bytes);
+    ((both >> 32) as u32, both as u32)
+}
+
+impl fmt::Display for Options {
+    /// The options joined by commas, such as `mss 1460,ws 7`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        if let Some(mss) = self.mss {
+            write!(f, "mss {mss}")?;
+            separator = ",";
+        }
+        if self.sack_permitted {
+            write!(f, "{separator}sackOK")?;
+            separator = ",";
+        }
+        if let Some(timestamps) = self.timestamps {
+            write!(f, "{separator}ts {}:{}", timestamps.value, timestamps.echo)?;
+            separator = ",";
+        }
+        if let Some(shift) = self.window_scale {
+            write!(f, "{separator}ws {shift}")?;
+            separator = ",";
+        }
+        for (index, (left, right)) in self.sack.as_slice().iter().enumerate() {
+            write!(f, "{}{left}-{right}", if index == 0 { separator } else { " " })?;
+            if index == 0 {
+                separator = ",";
+            }
+        }
+        Ok(())
+    }
+}

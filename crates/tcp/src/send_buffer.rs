@@ -1,0 +1,235 @@
+//! Bytes between `send` and their acknowledgment.
+
+use alloc::collections::VecDeque;
+use core::fmt;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+/// The bytes from SND.UNA on: those in flight, then those not yet sent.
+///
+/// Large pieces are kept by reference. Small ones are copied into a tail, so that a thousand sends of one byte do not
+/// become a thousand pieces.
+///
+/// A cursor remembers the piece from which the last new bytes were copied, so that sending is linear in the number of
+/// bytes and of pieces.
+#[derive(Default)]
+pub(crate) struct SendBuffer {
+    /// Complete pieces, front first. None is empty.
+    chunks: VecDeque<Bytes>,
+    /// The sum of the lengths of `chunks`.
+    chunked: usize,
+    /// What follows the last piece and may still grow.
+    tail: BytesMut,
+    cursor: Cursor,
+}
+
+/// A piece and the offset at which it begins. One past the last piece is the tail.
+#[derive(Clone, Copy, Default)]
+struct Cursor {
+    index: usize,
+    start: usize,
+}
+
+impl SendBuffer {
+    /// From this many bytes on, a piece is kept by reference instead of being copied.
+    const BY_REFERENCE: usize = 1024;
+    /// The tail becomes a piece at this size.
+    const TAIL_MAX: usize = 16 * 1024;
+
+    pub(crate) fn len(&self) -> usize {
+        self.chunked + self.tail.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends `bytes`.
+    pub(crate) fn push(&mut self, bytes: Bytes) {
+        if bytes.len() < Self::BY_REFERENCE {
+            if self.tail.len() >= Self::TAIL_MAX {
+                self.close_tail();
+            }
+            self.tail.extend_from_slice(&bytes);
+        } else {
+            self.close_tail();
+            self.chunked += bytes.len();
+            self.chunks.push_back(bytes);
+        }
+    }
+
+    /// Drops the first `n` bytes (or all, if there are fewer): they are acknowledged.
+    pub(crate) fn advance(&mut self, n: usize) {
+        let mut left = n;
+        let mut popped = 0;
+        while let Some(front) = self.chunks.front_mut() {
+            if left < front.len() {
+                front.advance(left);
+                self.chunked -= left;
+                left = 0;
+                break;
+            }
+            left -= front.len();
+            self.chunked -= front.len();
+            self.chunks.pop_front();
+            popped += 1;
+        }
+        self.tail.advance(left.min(self.tail.len()));
+        self.cursor = match self.cursor.index.checked_sub(popped) {
+            // The piece may have lost bytes at its front: it then begins at zero.
+            Some(index) => Cursor { index, start: self.cursor.start.saturating_sub(n) },
+            None => Cursor::default(),
+        };
+    }
+
+    /// Appends the `len` bytes at `offset` (or as many as there are) to `out`.
+    pub(crate) fn copy_to(&mut self, offset: usize, len: usize, out: &mut BytesMut) {
+        // What lies behind the cursor is a retransmission: it is found from the front and leaves the cursor alone.
+        let ahead = offset >= self.cursor.start;
+        let mut at = if ahead { self.cursor } else { Cursor::default() };
+        while let Some(chunk) = self.chunks.get(at.index)
+            && at.start + chunk.len() <= offset
+        {
+            at.start += chunk.len();
+            at.index += 1;
+        }
+        if ahead {
+            self.cursor = at;
+        }
+        let (mut skip, mut left) = (offset - at.start, len);
+        let pieces = self.chunks.range(at.index..).map(|chunk| &chunk[..]).chain([&self.tail[..]]);
+        for piece in pieces {
+            let piece = piece.get(skip..).unwrap_or(&[]);
+            let n = left.min(piece.len());
+            out.put_slice(&piece[..n]);
+            skip = 0;
+            left -= n;
+            if left == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Sending starts again from the front.
+    pub(crate) fn rewind(&mut self) {
+        self.cursor = Cursor::default();
+    }
+
+    /// Drops everything.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Gives the storage back when nothing is held, so that an idle connection holds no buffer.
+    pub(crate) fn release(&mut self) {
+        if self.is_empty() && (self.tail.capacity() > 0 || self.chunks.capacity() > 0) {
+            self.clear();
+        }
+    }
+
+    fn close_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.chunked += self.tail.len();
+            self.chunks.push_back(self.tail.split().freeze());
+        }
+    }
+}
+
+impl fmt::Debug for SendBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendBuffer")
+            .field("len", &self.len())
+            .field("chunks", &self.chunks.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Push(usize),
+        Advance(usize),
+        Copy(usize, usize),
+        Rewind,
+        Release,
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let size = || prop_oneof![3 => 0..64usize, 2 => 900..1200usize, 1 => 0..20_000usize];
+        prop_oneof![
+            4 => size().prop_map(Op::Push),
+            2 => size().prop_map(Op::Advance),
+            6 => (0..40_000usize, 0..1500usize).prop_map(|(at, n)| Op::Copy(at, n)),
+            1 => Just(Op::Rewind),
+            1 => Just(Op::Release),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_as_a_vec(ops in prop::collection::vec(op(), 0..64)) {
+            let mut buffer = SendBuffer::default();
+            let mut model = Vec::<u8>::new();
+            let mut next = 0u32;
+            for op in ops {
+                match op {
+                    Op::Push(n) => {
+                        let bytes: Vec<u8> = (0..n).map(|_| {
+                            next = next.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                            (next >> 24) as u8
+                        }).collect();
+                        model.extend(&bytes);
+                        buffer.push(Bytes::from(bytes));
+                    }
+                    Op::Advance(n) => {
+                        buffer.advance(n);
+                        model.drain(..n.min(model.len()));
+                    }
+                    Op::Copy(at, n) => {
+                        let at = if model.is_empty() { 0 } else { at % model.len() };
+                        let mut out = BytesMut::new();
+                        buffer.copy_to(at, n, &mut out);
+                        prop_assert_eq!(&out[..], &model[at..model.len().min(at + n)]);
+                    }
+                    Op::Rewind => buffer.rewind(),
+                    Op::Release => buffer.release(),
+                }
+                prop_assert_eq!(buffer.len(), model.len());
+            }
+        }
+    }
+
+    #[test]
+    fn the_cursor_stays_where_the_last_new_bytes_were() {
+        let mut buffer = SendBuffer::default();
+        for _ in 0..100 {
+            buffer.push(Bytes::from_static(&[7; SendBuffer::BY_REFERENCE]));
+        }
+        let mut out = BytesMut::new();
+        buffer.copy_to(90 * 1024, 1024, &mut out);
+        assert_eq!(buffer.cursor.index, 90);
+        buffer.copy_to(0, 1024, &mut out);
+        assert_eq!(buffer.cursor.index, 90);
+        buffer.advance(10 * 1024 + 5);
+        assert_eq!((buffer.cursor.index, buffer.cursor.start), (80, 80 * 1024 - 5));
+    }
+
+    #[test]
+    fn small_pieces_share_a_tail() {
+        let mut buffer = SendBuffer::default();
+        for _ in 0..10_000 {
+            buffer.push(Bytes::from_static(b"x"));
+        }
+        assert!(buffer.chunks.is_empty());
+        buffer.advance(10_000);
+        buffer.release();
+        assert_eq!(buffer.tail.capacity(), 0);
+    }
+}
