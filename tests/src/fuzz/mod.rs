@@ -14,7 +14,9 @@ macro_rules! targets {
     };
 }
 
-targets! {}
+targets! {
+    tcp_pair,
+}
 
 /// Cuts an input into pieces at points that the input itself chooses.
 ///

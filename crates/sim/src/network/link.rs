@@ -266,7 +266,7 @@ mod tests {
 
     fn checksum_holds(bytes: &[u8]) -> bool {
         let sum: u64 = bytes.chunks(2).map(|w| u64::from(w[0]) << 8 | w.get(1).map_or(0, |&b| b.into())).sum();
-        sum % 65_535 == 0
+        sum.is_multiple_of(65_535)
     }
 
     #[test]
