@@ -6,16 +6,19 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+pub mod client;
 mod close;
 mod config;
 mod connection;
 mod error;
 mod frame;
+pub mod handshake;
 mod mask;
 mod message;
 mod state;
 mod utf8;
 
+pub use client::Client;
 pub use close::{CloseCode, CloseFrame};
 pub use config::{Config, Role};
 pub use connection::{Connection, Event, MessageKind};
