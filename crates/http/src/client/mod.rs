@@ -1,0 +1,258 @@
+//! The client's side of a connection.
+//!
+//! ```text
+//!            RequestBegan             RequestEnded
+//!   ┌──────┐ ───────────▶ ┌─────────┐ ───────────▶ ┌─────────┐ ─▶ Upgraded
+//!   │ Idle │              │ Sending │              │ Waiting │
+//!   └──────┘              └─────────┘              └─────────┘
+//!     ▲  ▲      ResponseBegan │        ResponseBegan    │
+//!     │  │                    ▼                         ▼
+//!     │  │                ┌────────┐ RequestEnded ┌───────────┐
+//!     │  │                │ Duplex │ ───────────▶ │ Receiving │
+//!     │  │                └────────┘              └───────────┘
+//!     │  │ RequestEnded       │ ResponseEnded           │
+//!     │  └── ┌──────────┐ ◀───┘                         │ ResponseEnded
+//!     │      │ Answered │                               │
+//!     │      └──────────┘                               │
+//!     └─────────────────────────────────────────────────┘
+//!        any of them ─▶ Closed
+//! ```
+
+mod config;
+mod receive;
+mod send;
+mod state;
+
+use bytes::Bytes;
+use drywire_core::{Close, Demand, Instant, RecvBuf, SendQueue, StreamMachine};
+
+pub use config::Config;
+pub use state::State;
+
+use crate::content::decode::Decoder;
+use crate::content::encode::Encoder;
+use crate::head::scan::{Kind, Scanner};
+use crate::timer::Timer;
+use crate::{Error, ResponseHead, Trailers};
+use state::Input;
+
+/// What the client tells its user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The head of an informational response other than 101; the final one follows.
+    Informational(ResponseHead),
+    /// The head of the final response, or of the 101 that switches protocols.
+    Response(ResponseHead),
+    /// A piece of the response's content, never empty. How content is cut into pieces says nothing.
+    Content(Bytes),
+    /// The response has arrived in full; comes exactly once for each, also where there is no content. Behind a switch
+    /// of protocols there is none.
+    End(Trailers),
+}
+
+/// The client's side of one connection: one exchange after the other.
+///
+/// Every request takes the same three steps: [`send_request`](Self::send_request),
+/// [`send_content`](Self::send_content) as often as there is some, [`finish`](Self::finish). The response may begin
+/// before the request has ended.
+#[derive(Debug)]
+pub struct Connection {
+    config: Config,
+    state: State,
+    /// The latest time that was seen.
+    now: Instant,
+    transmit: SendQueue,
+    timer: Timer,
+    error: Option<Error>,
+    /// The transport is to be dropped without ceremony.
+    aborted: bool,
+    /// The caller wants to end behind the running exchange.
+    shutdown: bool,
+
+    scanner: Scanner,
+    decoder: Option<Decoder>,
+    /// The end of a response without content is still to be told.
+    end_is_due: bool,
+    /// The last poll found nothing more to parse.
+    starved: bool,
+    /// Bytes that the last poll left in the receive buffer.
+    buffered: usize,
+    peer_ended: bool,
+
+    encoder: Encoder,
+    exchange: Exchange,
+}
+
+/// What the reading side has to know of the request.
+#[derive(Clone, Copy, Debug)]
+struct Exchange {
+    is_head: bool,
+    is_connect: bool,
+    offers_upgrade: bool,
+    keep_alive: bool,
+    informational: usize,
+}
+
+impl Exchange {
+    const NONE: Self =
+        Self { is_head: false, is_connect: false, offers_upgrade: false, keep_alive: true, informational: 0 };
+}
+
+impl Connection {
+    /// A connection that waits for its first request.
+    pub fn new(now: Instant, config: Config) -> Self {
+        let mut timer = Timer::default();
+        timer.arm(now, config.idle_timeout, 0);
+        Self {
+            transmit: SendQueue::new(config.send_high_water),
+            config,
+            state: State::Idle,
+            now,
+            timer,
+            error: None,
+            aborted: false,
+            shutdown: false,
+            scanner: Scanner::new(Kind::Response),
+            decoder: None,
+            end_is_due: false,
+            starved: true,
+            buffered: 0,
+            peer_ended: false,
+            encoder: Encoder::Idle,
+            exchange: Exchange::NONE,
+        }
+    }
+
+    /// Where the connection stands.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Whether a request would be taken now.
+    pub fn is_ready(&self) -> bool {
+        self.state == State::Idle && !self.end_is_due && !self.peer_ended
+    }
+
+    /// Whether the connection belongs to another protocol: the response that switches has been returned. The machine
+    /// then leaves the receive buffer alone.
+    pub fn is_upgraded(&self) -> bool {
+        self.state == State::Upgraded
+    }
+
+    /// What is still to be sent, for the protocol that takes over.
+    pub fn into_transmit(self) -> SendQueue {
+        self.transmit
+    }
+
+    /// Ends the connection behind the exchange that is running, at once where none is. Does nothing when repeated.
+    pub fn shutdown(&mut self) {
+        self.shutdown = true;
+        self.go(Input::Ended);
+    }
+
+    /// Drops the connection at once, with whatever is queued: the only way out of a request that cannot be finished.
+    pub fn abort(&mut self) {
+        if self.go(Input::GaveUp) {
+            self.aborted = true;
+            self.transmit.clear();
+        }
+    }
+
+    /// Takes a transition; `false` where the table has none. A new state brings a new deadline.
+    fn go(&mut self, input: Input) -> bool {
+        let Some(next) = self.state.next(input) else { return false };
+        self.state = next;
+        self.timer.disarm();
+        match next {
+            State::Idle => {
+                self.exchange = Exchange::NONE;
+                if self.shutdown {
+                    return self.go(Input::Ended);
+                }
+            }
+            // What is left of a request that nobody waits for would only keep the close waiting.
+            State::Closed => self.transmit.clear(),
+            _ => {}
+        }
+        true
+    }
+
+    /// Time does not go backwards.
+    fn tick(&mut self, now: Instant) -> Instant {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    /// Gives the current state its deadline, if it has none yet.
+    fn arm(&mut self) {
+        let timeout = match self.state {
+            State::Idle => self.config.idle_timeout,
+            State::Waiting => self.config.response_timeout,
+            State::Duplex | State::Receiving => self.config.content_timeout,
+            State::Sending | State::Answered | State::Upgraded | State::Closed => None,
+        };
+        if !self.timer.is_armed() {
+            self.timer.arm(self.now, timeout, self.transmit.len());
+        }
+    }
+
+    /// The deadline has passed.
+    fn expire(&mut self) {
+        match self.state {
+            State::Idle => drop(self.go(Input::Ended)),
+            State::Waiting => self.fail(Error::ResponseTimeout),
+            State::Duplex | State::Receiving => self.fail(Error::ContentTimeout),
+            State::Sending | State::Answered | State::Upgraded | State::Closed => {}
+        }
+    }
+}
+
+impl StreamMachine for Connection {
+    type Event = Event;
+    type Error = Error;
+
+    fn poll_event(&mut self, now: Instant, recv: &mut RecvBuf) -> Result<Option<Event>, Error> {
+        self.tick(now);
+        let result = self.receive(recv);
+        self.buffered = recv.len();
+        self.peer_ended |= recv.is_end_of_stream();
+        if let Ok(Some(_)) = result {
+            // While the caller has an event in hand, it is not the peer who is slow.
+            self.timer.disarm();
+        } else {
+            self.arm();
+        }
+        result
+    }
+
+    fn transmit(&mut self) -> &mut SendQueue {
+        &mut self.transmit
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.timer.deadline()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        let now = self.tick(now);
+        if self.timer.deadline().is_some_and(|deadline| deadline <= now) {
+            self.expire();
+            self.timer.disarm();
+            self.arm();
+        }
+    }
+
+    fn demand(&self) -> Demand {
+        let close = match self.state {
+            _ if self.aborted => Some(Close::Abort),
+            State::Closed if self.transmit.is_empty() => Some(Close::Both),
+            _ => None,
+        };
+        let wanted = match self.state {
+            State::Upgraded | State::Closed => false,
+            State::Answered => self.buffered < self.config.receive_high_water,
+            _ => self.starved || self.buffered < self.config.receive_high_water,
+        };
+        Demand { read: wanted && !self.peer_ended, close }
+    }
+}

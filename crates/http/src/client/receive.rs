@@ -1,0 +1,136 @@
+//! The receive path: from bytes to events.
+
+use drywire_core::RecvBuf;
+
+use super::state::{Input, State};
+use super::{Connection, Event};
+use crate::content::decode::{Decoder, Step};
+use crate::head::facts::{self, Framing};
+use crate::{Error, ResponseHead, Trailers};
+
+impl Connection {
+    /// Parses to the next event, and tells whether only input is missing for it.
+    pub(super) fn receive(&mut self, recv: &mut RecvBuf) -> Result<Option<Event>, Error> {
+        self.starved = false;
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        let result = self.parse(recv);
+        if let Err(error) = result {
+            self.fail(error);
+        }
+        result
+    }
+
+    fn parse(&mut self, recv: &mut RecvBuf) -> Result<Option<Event>, Error> {
+        if core::mem::take(&mut self.end_is_due) {
+            return Ok(Some(Event::End(Trailers::default())));
+        }
+        match self.state {
+            // RFC 9112, 9.2: what comes unasked is no response, and the connection is not to be used further.
+            State::Idle if !recv.is_empty() => Err(Error::UnrequestedResponse),
+            State::Idle => {
+                if recv.is_finished() {
+                    self.go(Input::PeerEnded);
+                }
+                recv.release();
+                self.transmit.release();
+                self.starved = true;
+                Ok(None)
+            }
+            State::Sending | State::Waiting => {
+                if self.scanner.scan(recv, &self.config.head_limits())? {
+                    return self.begin_response(recv).map(Some);
+                }
+                // RFC 9112, 9.5: a server may close at any time; whether to ask again is for the caller to say.
+                if recv.is_finished() { Err(Error::NoResponse) } else { self.starve(recv) }
+            }
+            State::Duplex | State::Receiving => match self.decode(recv)? {
+                Step::Content(content) => Ok(Some(Event::Content(content))),
+                Step::End(trailers) => {
+                    self.end_response();
+                    Ok(Some(Event::End(trailers)))
+                }
+                Step::Blocked => self.starve(recv),
+            },
+            State::Answered => {
+                if recv.is_finished() {
+                    self.go(Input::PeerEnded);
+                }
+                Ok(None)
+            }
+            // Nothing is parsed behind the end.
+            State::Upgraded | State::Closed => Ok(None),
+        }
+    }
+
+    /// More input is needed: an error where there will be none (RFC 9112, 8).
+    fn starve(&mut self, recv: &RecvBuf) -> Result<Option<Event>, Error> {
+        if recv.is_end_of_stream() {
+            return Err(Error::UnexpectedEnd);
+        }
+        self.starved = true;
+        Ok(None)
+    }
+
+    fn begin_response(&mut self, recv: &mut RecvBuf) -> Result<Event, Error> {
+        let section = self.scanner.take(recv);
+        let line = section.status_line();
+        let (facts, framing) = facts::of_response(&section.fields, line.version)?;
+        let head = ResponseHead { fields: section.fields, line, facts };
+        match line.status {
+            101 => {
+                // RFC 9110, 7.8 and 15.2.2: a switch answers an offer, and comes when the request has been received.
+                if !self.exchange.offers_upgrade || !self.go(Input::Switched) {
+                    return Err(Error::UnexpectedUpgrade);
+                }
+                return Ok(Event::Response(head));
+            }
+            100..200 => {
+                self.exchange.informational += 1;
+                if self.exchange.informational > self.config.max_informational {
+                    return Err(Error::TooManyInformational);
+                }
+                return Ok(Event::Informational(head));
+            }
+            // RFC 9112, 6.3: 2xx to CONNECT is followed by the tunnel, whatever the framing fields say.
+            200..300 if self.exchange.is_connect && self.go(Input::Switched) => return Ok(Event::Response(head)),
+            _ => {}
+        }
+        // RFC 9112, 6.3: these end with their head, whatever the framing fields say.
+        let alone = self.exchange.is_head || matches!(line.status, 204 | 304);
+        let framing = if alone { Framing::Length(0) } else { framing };
+        self.decoder = Decoder::new(framing, &self.config.content_limits())?;
+        self.exchange.keep_alive &= facts.keep_alive && framing != Framing::UntilClose;
+        self.go(Input::ResponseBegan);
+        if self.decoder.is_none() {
+            self.end_is_due = true;
+            self.end_response();
+        }
+        Ok(Event::Response(head))
+    }
+
+    fn end_response(&mut self) {
+        let last = !self.exchange.keep_alive || self.shutdown;
+        self.go(if last { Input::LastResponseEnded } else { Input::ResponseEnded });
+    }
+
+    fn decode(&mut self, recv: &mut RecvBuf) -> Result<Step, Error> {
+        let limits = self.config.content_limits();
+        let step = match &mut self.decoder {
+            Some(decoder) => decoder.decode(recv, &limits)?,
+            None => Step::End(Trailers::default()),
+        };
+        if let Step::End(_) = step {
+            self.decoder = None;
+        }
+        Ok(step)
+    }
+
+    /// Keeps the error. A client has no farewell to say: what it was sending is dropped, and the connection closes.
+    pub(super) fn fail(&mut self, error: Error) {
+        self.error = Some(error);
+        self.end_is_due = false;
+        self.go(Input::Failed);
+    }
+}

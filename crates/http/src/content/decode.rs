@@ -1,0 +1,82 @@
+//! Finds the end of the content that arrives.
+
+use bytes::Bytes;
+use drywire_core::RecvBuf;
+
+use super::chunked::Chunked;
+use crate::head::facts::Framing;
+use crate::{Error, Trailers};
+
+/// Limits on content.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Bytes of content in one message.
+    pub(crate) content: u64,
+    /// Bytes of one chunk line.
+    pub(crate) chunk_line: usize,
+    /// Bytes of all chunk extensions of one message.
+    pub(crate) chunk_extensions: u64,
+    /// Bytes of the trailer section.
+    pub(crate) trailers: usize,
+    /// Field lines of the trailer section.
+    pub(crate) trailer_fields: usize,
+}
+
+/// The content of the message that is arriving.
+#[derive(Debug)]
+pub(crate) enum Decoder {
+    /// So many bytes are missing.
+    Length(u64),
+    Chunked(Chunked),
+    UntilClose,
+}
+
+pub(crate) enum Step {
+    Content(Bytes),
+    End(Trailers),
+    /// More input is needed.
+    Blocked,
+}
+
+impl Decoder {
+    /// `None` where there is no content.
+    pub(crate) fn new(framing: Framing, limits: &Limits) -> Result<Option<Self>, Error> {
+        match framing {
+            Framing::Length(0) => Ok(None),
+            Framing::Length(length) if length > limits.content => Err(Error::ContentTooLarge),
+            Framing::Length(length) => Ok(Some(Self::Length(length))),
+            Framing::Chunked => Ok(Some(Self::Chunked(Chunked::default()))),
+            Framing::UntilClose => Ok(Some(Self::UntilClose)),
+        }
+    }
+
+    /// Takes the next piece. The end of the stream inside a message is for the caller to judge.
+    pub(crate) fn decode(&mut self, recv: &mut RecvBuf, limits: &Limits) -> Result<Step, Error> {
+        match self {
+            Self::Length(0) => Ok(Step::End(Trailers::default())),
+            Self::Length(missing) => Ok(take(missing, recv).map_or(Step::Blocked, Step::Content)),
+            Self::Chunked(chunked) => chunked.decode(recv, limits),
+            Self::UntilClose if !recv.is_empty() => Ok(Step::Content(recv.take(usize::MAX))),
+            Self::UntilClose if recv.is_end_of_stream() => Ok(Step::End(Trailers::default())),
+            Self::UntilClose => Ok(Step::Blocked),
+        }
+    }
+
+    /// Bytes that are still to come, where that is known.
+    pub(crate) fn remaining(&self) -> Option<u64> {
+        match self {
+            Self::Length(missing) => Some(*missing),
+            Self::Chunked(_) | Self::UntilClose => None,
+        }
+    }
+}
+
+/// Takes what is there of `missing` bytes, without a copy.
+pub(super) fn take(missing: &mut u64, recv: &mut RecvBuf) -> Option<Bytes> {
+    if recv.is_empty() {
+        return None;
+    }
+    let piece = recv.take(usize::try_from(*missing).unwrap_or(usize::MAX));
+    *missing -= piece.len() as u64;
+    Some(piece)
+}

@@ -1,0 +1,226 @@
+//! A field section: one piece of memory and where in it each line lies.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::{Bytes, BytesMut};
+
+use super::syntax;
+use crate::CommandError;
+
+/// The field lines of a head or a trailer section, in wire order and original case.
+///
+/// One [`Bytes`] and a list of spans; nothing is decoded before it is asked for.
+///
+/// ```
+/// use drywire_http::Fields;
+///
+/// let trailers = Fields::new([("Server-Timing", "db;dur=53"), ("X-Checked", "yes")])?;
+/// assert_eq!(trailers.field("x-checked"), Some(&b"yes"[..]));
+/// assert_eq!(trailers.len(), 2);
+/// # Ok::<(), drywire_http::CommandError>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Fields {
+    pub(crate) bytes: Bytes,
+    pub(crate) spans: Vec<Span>,
+}
+
+/// Where one field line lies. Offsets fit: [`MAX_SECTION`](super::scan::MAX_SECTION) bounds every section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) name: u32,
+    pub(crate) name_len: u32,
+    pub(crate) value: u32,
+    pub(crate) value_len: u32,
+    pub(crate) known: Known,
+}
+
+/// The fields that the machines themselves look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    Connection,
+    ContentLength,
+    Expect,
+    Host,
+    TransferEncoding,
+    Upgrade,
+    Other,
+}
+
+impl Known {
+    /// Compares by length first, so that most names cost one comparison.
+    pub(crate) fn of(name: &[u8]) -> Self {
+        let (field, known) = match name.len() {
+            4 => ("host", Self::Host),
+            6 => ("expect", Self::Expect),
+            7 => ("upgrade", Self::Upgrade),
+            10 => ("connection", Self::Connection),
+            14 => ("content-length", Self::ContentLength),
+            17 => ("transfer-encoding", Self::TransferEncoding),
+            _ => return Self::Other,
+        };
+        if name.eq_ignore_ascii_case(field.as_bytes()) { known } else { Self::Other }
+    }
+}
+
+impl Fields {
+    /// A list of field lines, checked as the machine checks all that it sends.
+    pub fn new<N: AsRef<[u8]>, V: AsRef<[u8]>>(fields: impl IntoIterator<Item = (N, V)>) -> Result<Self, CommandError> {
+        let mut bytes = BytesMut::new();
+        let mut spans = Vec::new();
+        for (name, value) in fields {
+            let (name, value) = (name.as_ref(), value.as_ref());
+            syntax::check_field(name, value)?;
+            let start = bytes.len();
+            bytes.extend_from_slice(name);
+            bytes.extend_from_slice(value);
+            let (Ok(start), Ok(name_len), Ok(value_len)) =
+                (u32::try_from(start), u32::try_from(name.len()), u32::try_from(value.len()))
+            else {
+                return Err(CommandError::InvalidFieldValue);
+            };
+            let Some(value) = start.checked_add(name_len) else { return Err(CommandError::InvalidFieldValue) };
+            spans.push(Span { name: start, name_len, value, value_len, known: Known::Other });
+        }
+        for span in &mut spans {
+            span.known = Known::of(slice(&bytes, span.name, span.name_len));
+        }
+        Ok(Self { bytes: bytes.freeze(), spans })
+    }
+
+    /// The number of field lines.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there is no field line.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// Name and value of each field line, in wire order; values without the white space around them.
+    pub fn iter(&self) -> FieldIter<'_> {
+        FieldIter { bytes: &self.bytes, spans: self.spans.iter() }
+    }
+
+    /// The value of the first field line of this name, in any case of letters.
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        self.field_values(name).next()
+    }
+
+    /// The values of every field line of this name, in any case of letters.
+    pub fn field_values<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        self.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+    }
+
+    /// The elements of a list-valued field over all its lines, without white space and empty ones (RFC 9110, 5.6.1).
+    ///
+    /// Commas inside quoted strings separate too: made for fields whose elements are tokens.
+    pub fn field_elements<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        self.field_values(name).flat_map(syntax::elements)
+    }
+
+    /// Whether the list-valued field holds this token, in any case of letters.
+    pub fn contains_token(&self, name: &str, token: &str) -> bool {
+        self.field_elements(name).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
+    }
+
+    /// The lines that the machines look at, with what they are.
+    pub(crate) fn known(&self) -> impl Iterator<Item = (Known, &[u8])> {
+        self.spans
+            .iter()
+            .filter(|span| span.known != Known::Other)
+            .map(|span| (span.known, slice(&self.bytes, span.value, span.value_len)))
+    }
+
+    /// The value as a piece that shares this section's memory.
+    #[cfg(feature = "http")]
+    pub(crate) fn value_bytes(&self, index: usize) -> Bytes {
+        let Some(span) = self.spans.get(index) else { return Bytes::new() };
+        self.bytes.slice_ref(slice(&self.bytes, span.value, span.value_len))
+    }
+}
+
+/// Total, so that no wrong span can panic.
+pub(crate) fn slice(bytes: &[u8], start: u32, len: u32) -> &[u8] {
+    let start = start as usize;
+    bytes.get(start..start.saturating_add(len as usize)).unwrap_or_default()
+}
+
+/// The iterator of [`Fields::iter`].
+#[derive(Clone, Debug)]
+pub struct FieldIter<'a> {
+    bytes: &'a [u8],
+    spans: core::slice::Iter<'a, Span>,
+}
+
+impl<'a> Iterator for FieldIter<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let span = self.spans.next()?;
+        Some((slice(self.bytes, span.name, span.name_len), slice(self.bytes, span.value, span.value_len)))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.spans.size_hint()
+    }
+}
+
+impl ExactSizeIterator for FieldIter<'_> {}
+
+impl<'a> IntoIterator for &'a Fields {
+    type Item = (&'a [u8], &'a [u8]);
+    type IntoIter = FieldIter<'a>;
+
+    fn into_iter(self) -> FieldIter<'a> {
+        self.iter()
+    }
+}
+
+/// Equal names (in exact case) and values in the same order, wherever they lie in memory.
+impl PartialEq for Fields {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Fields {}
+
+impl fmt::Display for Fields {
+    /// One line each, `Name: value`, without a line end behind the last; bytes outside of ASCII escaped.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (name, value)) in self.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{}: {}", name.escape_ascii(), Text(value))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter().map(|(name, value)| (Text(name), Text(value)))).finish()
+    }
+}
+
+/// Bytes for a log: visible ASCII and UTF-8 as they are, everything else escaped.
+pub(crate) struct Text<'a>(pub(crate) &'a [u8]);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match core::str::from_utf8(self.0) {
+            Ok(text) if !text.chars().any(char::is_control) => f.write_str(text),
+            _ => write!(f, "{}", self.0.escape_ascii()),
+        }
+    }
+}
+
+impl fmt::Debug for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}

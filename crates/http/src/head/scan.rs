@@ -1,0 +1,411 @@
+//! The one scanner for request heads, response heads and trailer sections.
+//!
+//! It looks at every byte once and keeps its place between calls, so a head that drips in costs what a whole one does
+//! (law 2), and it raises an error at the first byte that breaks a rule, so how the input was cut does not show (law 1)
+//! and garbage is answered without waiting for a line end.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use drywire_core::RecvBuf;
+
+use super::request::RequestLine;
+use super::response::StatusLine;
+use super::{Fields, Known, Span, TargetForm, Version, syntax};
+use crate::Error;
+
+/// No section is larger, whatever is configured, so that offsets fit 32 bits.
+pub(crate) const MAX_SECTION: usize = 1 << 24;
+
+/// Sections up to this size are copied out of the receive buffer instead of keeping all of it alive.
+const COPIED: usize = 2048;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Request,
+    Response,
+    Trailers,
+}
+
+/// Limits on one section.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Bytes of the start line without its line end.
+    pub(crate) line: usize,
+    /// Bytes of the whole section.
+    pub(crate) section: usize,
+    /// Field lines.
+    pub(crate) fields: usize,
+}
+
+/// What the next byte is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    Method,
+    Target,
+    /// The byte at this index of `HTTP/d.d`.
+    Version(u8),
+    /// The space behind the version of a response.
+    StatusSpace,
+    /// The digit at this index of the status.
+    Status(u8),
+    /// The space in front of the reason, or the line end.
+    ReasonSpace,
+    Reason,
+    /// The CR of the request line.
+    LineCr,
+    /// The LF of the start line.
+    LineLf,
+    /// The first byte of a field line or of the empty line.
+    LineStart,
+    Name,
+    /// White space in front of a value.
+    ValueStart,
+    Value,
+    ValueLf,
+    /// The LF of the empty line.
+    EndLf,
+    /// A CR stood where no line may end: with an LF behind it this is the error, else the CR was bare.
+    WrongEnd(Error),
+    Done,
+}
+
+/// An incremental scanner over the front of a receive buffer.
+#[derive(Debug)]
+pub(crate) struct Scanner {
+    kind: Kind,
+    at: At,
+    /// The next byte to look at; everything before it has been judged.
+    pos: usize,
+    /// Where the part that is being scanned began.
+    mark: usize,
+    /// Where this line's share of a value began: behind `mark` in a folded value.
+    line_mark: usize,
+    /// Behind the value's last byte that is not white space.
+    value_end: usize,
+    name: (usize, usize),
+    target: (usize, usize),
+    method_len: usize,
+    form: Option<TargetForm>,
+    major: u8,
+    version: Version,
+    status: u16,
+    reason_len: usize,
+    spans: Vec<Span>,
+    /// Line folds of a response, to be overwritten with spaces.
+    folds: Vec<usize>,
+}
+
+/// A scanned section and its start line's parts.
+pub(crate) struct Section {
+    pub(crate) fields: Fields,
+    method_len: usize,
+    target: (usize, usize),
+    form: Option<TargetForm>,
+    version: Version,
+    status: u16,
+    reason_len: usize,
+}
+
+impl Section {
+    pub(crate) fn request_line(&self) -> RequestLine {
+        RequestLine {
+            method_len: offset(self.method_len),
+            target: offset(self.target.0),
+            target_len: offset(self.target.1 - self.target.0),
+            // Set for every request line that passed.
+            form: self.form.unwrap_or(TargetForm::Origin),
+            version: self.version,
+        }
+    }
+
+    pub(crate) fn status_line(&self) -> StatusLine {
+        StatusLine { version: self.version, status: self.status, reason_len: offset(self.reason_len) }
+    }
+}
+
+/// Offsets are below [`MAX_SECTION`].
+fn offset(n: usize) -> u32 {
+    n as u32
+}
+
+/// The error for a byte that does not belong where it stands.
+fn wrong(byte: u8, otherwise: Error) -> Error {
+    match byte {
+        b'\n' => Error::BareLf,
+        0 => Error::Nul,
+        _ => otherwise,
+    }
+}
+
+impl Scanner {
+    pub(crate) fn new(kind: Kind) -> Self {
+        let at = match kind {
+            Kind::Request => At::Method,
+            Kind::Response => At::Version(0),
+            Kind::Trailers => At::LineStart,
+        };
+        Self {
+            kind,
+            at,
+            pos: 0,
+            mark: 0,
+            line_mark: 0,
+            value_end: 0,
+            name: (0, 0),
+            target: (0, 0),
+            method_len: 0,
+            form: None,
+            major: 0,
+            version: Version::Http11,
+            status: 0,
+            reason_len: 0,
+            spans: Vec::new(),
+            folds: Vec::new(),
+        }
+    }
+
+    /// Goes on over `bytes`, which begin where they began in the call before. `true` once the section is complete.
+    pub(crate) fn scan(&mut self, bytes: &[u8], limits: &Limits) -> Result<bool, Error> {
+        while self.at != At::Done {
+            let (limit, error) = self.limit(limits);
+            let open = bytes.get(..limit).unwrap_or(bytes);
+            match self.at {
+                At::Method => self.run(open, syntax::is_token),
+                At::Target => self.run(open, syntax::is_target),
+                At::Name => self.run(open, syntax::is_token),
+                At::Reason | At::Value => self.run(open, syntax::is_value),
+                At::ValueStart => self.run(open, syntax::is_ows),
+                _ => {}
+            }
+            let Some(&byte) = open.get(self.pos) else {
+                return if bytes.len() > limit { Err(error) } else { Ok(false) };
+            };
+            self.step(bytes, byte, limits)?;
+        }
+        Ok(true)
+    }
+
+    /// The section's fields as a piece of their own; resets the scanner.
+    pub(crate) fn take(&mut self, recv: &mut RecvBuf) -> Section {
+        let done = core::mem::replace(self, Self::new(self.kind));
+        let bytes = if done.spans.is_empty() && self.kind == Kind::Trailers {
+            recv.skip(done.pos);
+            Bytes::new()
+        } else if !done.folds.is_empty() {
+            let mut bytes = recv.take_mut(done.pos);
+            for fold in done.folds {
+                // RFC 9112, 5.2: each fold is replaced with spaces.
+                if let Some(line_end) = bytes.get_mut(fold..fold + 2) {
+                    line_end.fill(b' ');
+                }
+            }
+            bytes.freeze()
+        } else if done.pos <= COPIED {
+            recv.take_copied(done.pos)
+        } else {
+            recv.take(done.pos)
+        };
+        Section {
+            fields: Fields { bytes, spans: done.spans },
+            method_len: done.method_len,
+            target: done.target,
+            form: done.form,
+            version: done.version,
+            status: done.status,
+            reason_len: done.reason_len,
+        }
+    }
+
+    /// Bytes that may be looked at in this part, and the error behind them.
+    fn limit(&self, limits: &Limits) -> (usize, Error) {
+        let section = limits.section.min(MAX_SECTION);
+        match (self.kind, self.at) {
+            (Kind::Trailers, _) => (section, Error::TrailersTooLarge),
+            // The CR behind the version may stand one further.
+            (Kind::Request, At::Method | At::Target | At::Version(_)) if limits.line < section => {
+                (limits.line, Error::RequestLineTooLong)
+            }
+            _ => (section, Error::HeadTooLarge),
+        }
+    }
+
+    /// Moves over the bytes of one class.
+    fn run(&mut self, bytes: &[u8], class: fn(u8) -> bool) {
+        let rest = bytes.get(self.pos..).unwrap_or_default();
+        self.pos += rest.iter().position(|b| !class(*b)).unwrap_or(rest.len());
+    }
+
+    /// Judges one byte behind a run, or one that stands alone.
+    fn step(&mut self, bytes: &[u8], byte: u8, limits: &Limits) -> Result<(), Error> {
+        let next = match (self.at, byte) {
+            // RFC 9112, 3: one space each, since more would be read differently by different recipients.
+            (At::Method, b' ') if self.pos > 0 => {
+                self.method_len = self.pos;
+                self.mark = self.pos + 1;
+                At::Target
+            }
+            (At::Method, b'\r') => At::WrongEnd(Error::InvalidMethod),
+            (At::Method, _) => return Err(wrong(byte, Error::InvalidMethod)),
+
+            (At::Target, b' ') if self.pos > self.mark => {
+                self.target = (self.mark, self.pos);
+                self.form = self.target_form(bytes)?;
+                At::Version(0)
+            }
+            (At::Target, b'\r') => At::WrongEnd(Error::MissingVersion),
+            (At::Target, _) => return Err(wrong(byte, Error::InvalidTarget)),
+
+            (At::Version(index), b'\r') if index < 8 => At::WrongEnd(Error::InvalidVersion),
+            (At::Version(index), _) => self.version(index, byte)?,
+
+            (At::StatusSpace, b' ') => At::Status(0),
+            (At::StatusSpace, b'\r') => At::WrongEnd(Error::InvalidStatus),
+            (At::StatusSpace, _) => return Err(wrong(byte, Error::InvalidVersion)),
+            // RFC 9112, 4: three digits; RFC 9110, 15: the first of them gives the class.
+            (At::Status(0), b'1'..=b'9') | (At::Status(1 | 2), b'0'..=b'9') => {
+                self.status = self.status * 10 + u16::from(byte - b'0');
+                match self.at {
+                    At::Status(index @ (0 | 1)) => At::Status(index + 1),
+                    _ => At::ReasonSpace,
+                }
+            }
+            (At::Status(_), b'\r') => At::WrongEnd(Error::InvalidStatus),
+            (At::Status(_), _) => return Err(wrong(byte, Error::InvalidStatus)),
+            // The space in front of an empty reason is often left out, and nothing else can be meant.
+            (At::ReasonSpace, b'\r') => At::LineLf,
+            (At::ReasonSpace, b' ') => {
+                self.mark = self.pos + 1;
+                At::Reason
+            }
+            (At::ReasonSpace, _) => return Err(wrong(byte, Error::InvalidStatus)),
+            (At::Reason, b'\r') => {
+                self.reason_len = self.pos - self.mark;
+                At::LineLf
+            }
+            (At::Reason, _) => return Err(wrong(byte, Error::InvalidReason)),
+
+            (At::LineCr, b'\r') => At::LineLf,
+            (At::LineCr, _) => return Err(wrong(byte, Error::InvalidVersion)),
+            (At::LineLf, b'\n') => At::LineStart,
+
+            (At::LineStart, b'\r') => At::EndLf,
+            (At::LineStart, b' ' | b'\t') => self.fold()?,
+            (At::LineStart, b':') => return Err(Error::EmptyFieldName),
+            (At::LineStart, _) if !syntax::is_token(byte) => return Err(wrong(byte, Error::InvalidFieldName)),
+            (At::LineStart, _) if self.spans.len() >= limits.fields => {
+                return Err(match self.kind {
+                    Kind::Trailers => Error::TrailersTooLarge,
+                    Kind::Request | Kind::Response => Error::TooManyFields,
+                });
+            }
+            (At::LineStart, _) => {
+                self.mark = self.pos;
+                At::Name
+            }
+
+            (At::Name, b':') => {
+                self.name = (self.mark, self.pos);
+                At::ValueStart
+            }
+            // RFC 9112, 5.1: in the past, this has led to request smuggling.
+            (At::Name, b' ' | b'\t') => return Err(Error::WhitespaceBeforeColon),
+            (At::Name, b'\r') => At::WrongEnd(Error::MissingColon),
+            (At::Name, _) => return Err(wrong(byte, Error::InvalidFieldName)),
+
+            (At::ValueStart, _) => {
+                (self.mark, self.line_mark, self.value_end) = (self.pos, self.pos, self.pos);
+                self.at = At::Value;
+                return Ok(());
+            }
+            (At::Value, b'\r') => {
+                let line = bytes.get(self.line_mark..self.pos).unwrap_or_default();
+                if let Some(last) = line.iter().rposition(|b| !syntax::is_ows(*b)) {
+                    self.value_end = self.line_mark + last + 1;
+                }
+                At::ValueLf
+            }
+            (At::Value, _) => return Err(wrong(byte, Error::InvalidFieldValue)),
+            (At::ValueLf, b'\n') => {
+                self.push(bytes);
+                At::LineStart
+            }
+
+            (At::EndLf, b'\n') => At::Done,
+            (At::WrongEnd(error), b'\n') => return Err(error),
+            // RFC 9112, 2.2: a bare CR in protocol elements is invalid.
+            (At::LineLf | At::ValueLf | At::EndLf | At::WrongEnd(_), _) => return Err(Error::BareCr),
+            (At::Done, _) => At::Done,
+        };
+        self.at = next;
+        self.pos += 1;
+        Ok(())
+    }
+
+    /// `None` for the target of HTTP/2's preface, whose version will tell.
+    fn target_form(&self, bytes: &[u8]) -> Result<Option<TargetForm>, Error> {
+        let method = bytes.get(..self.method_len).unwrap_or_default();
+        let target = bytes.get(self.target.0..self.target.1).unwrap_or_default();
+        match TargetForm::of(method, target) {
+            Some(form) => Ok(Some(form)),
+            None if method == b"PRI" && target == b"*" => Ok(None),
+            None => Err(Error::TargetForm),
+        }
+    }
+
+    /// RFC 9112, 2.3: the name is case-sensitive, the version two digits.
+    fn version(&mut self, index: u8, byte: u8) -> Result<At, Error> {
+        match (index, byte) {
+            (5, b'0'..=b'9') => self.major = byte,
+            (7, b'0'..=b'9') => {
+                let preface = self.kind == Kind::Request && self.form.is_none();
+                return match (self.major, byte) {
+                    (b'2', b'0') if preface => Err(Error::Http2Preface),
+                    (b'1', _) if preface => Err(Error::TargetForm),
+                    (b'1', _) => {
+                        // RFC 9110, 2.5: a higher minor version is to be treated as the highest one known.
+                        self.version = if byte == b'0' { Version::Http10 } else { Version::Http11 };
+                        Ok(if self.kind == Kind::Request { At::LineCr } else { At::StatusSpace })
+                    }
+                    _ => Err(Error::UnsupportedVersion),
+                };
+            }
+            (0..5, _) if b"HTTP/".get(usize::from(index)) == Some(&byte) => {}
+            (6, b'.') => {}
+            _ => return Err(wrong(byte, Error::InvalidVersion)),
+        }
+        Ok(At::Version(index + 1))
+    }
+
+    /// White space at the start of a line: continues the value of the line before (RFC 9112, 5.2).
+    fn fold(&mut self) -> Result<At, Error> {
+        let Some(span) = self.spans.pop() else { return Err(Error::WhitespaceBeforeFirstField) };
+        if self.kind != Kind::Response {
+            return Err(Error::ObsFold);
+        }
+        self.folds.push(self.pos - 2);
+        self.name = (span.name as usize, (span.name + span.name_len) as usize);
+        if span.value_len == 0 {
+            return Ok(At::ValueStart);
+        }
+        self.mark = span.value as usize;
+        self.value_end = (span.value + span.value_len) as usize;
+        self.line_mark = self.pos;
+        Ok(At::Value)
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        if self.spans.capacity() == 0 {
+            // What most heads have, in one allocation.
+            self.spans.reserve(12);
+        }
+        let name = bytes.get(self.name.0..self.name.1).unwrap_or_default();
+        self.spans.push(Span {
+            name: offset(self.name.0),
+            name_len: offset(name.len()),
+            value: offset(self.mark),
+            value_len: offset(self.value_end - self.mark),
+            known: Known::of(name),
+        });
+    }
+}

@@ -1,0 +1,88 @@
+//! Limits and timeouts of a server connection.
+
+use core::time::Duration;
+
+use crate::content::decode;
+use crate::head::scan;
+
+/// Limits and timeouts of a server connection. The defaults are safe for a server that faces the internet.
+///
+/// ```
+/// let config = drywire_http::server::Config { max_content: 1 << 20, ..Default::default() };
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Bytes of a request line without its line end, 8 KiB by default; beyond it 414.
+    pub max_request_line: usize,
+    /// Bytes of a whole head, 64 KiB by default and 16 MiB at most; beyond it 431.
+    pub max_head: usize,
+    /// Field lines of a head, 100 by default; beyond them 431.
+    pub max_fields: usize,
+    /// Empty lines that are skipped in front of a request line, 4 by default; beyond them 400.
+    pub max_empty_lines: usize,
+    /// Bytes of content in one request, not limited by default; beyond them 413.
+    pub max_content: u64,
+    /// Bytes of one chunk line, 1 KiB by default; beyond them 400.
+    pub max_chunk_line: usize,
+    /// Bytes of all chunk extensions of one request, 16 KiB by default; beyond them 400.
+    pub max_chunk_extensions: u64,
+    /// Bytes of a trailer section, 16 KiB by default; beyond them 431.
+    pub max_trailers: usize,
+    /// Bytes from which on the send queue calls itself full, 64 KiB by default. It holds at most this, one more piece
+    /// of content and one head.
+    pub send_high_water: usize,
+    /// Unparsed bytes from which on no more are read while the caller is busy, 64 KiB by default.
+    pub receive_high_water: usize,
+    /// Bytes of a request that are dropped to keep the connection when its response ended early, 256 KiB by default.
+    /// With more to come, the connection closes instead.
+    pub drain_limit: u64,
+    /// Bytes that are dropped while lingering, so that the peer gets to see the last response; 16 MiB by default.
+    pub linger_limit: u64,
+    /// How long a connection may wait for the first byte of a request, 60 s by default. Then it closes.
+    pub idle_timeout: Option<Duration>,
+    /// How long a head may take from its first byte on, 30 s by default. Then 408.
+    pub head_timeout: Option<Duration>,
+    /// How long content may pause, 30 s by default. Then 408.
+    pub content_timeout: Option<Duration>,
+    /// How long to wait for the peer's end once ours has been sent, 5 s by default.
+    pub linger_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_request_line: 8 * 1024,
+            max_head: 64 * 1024,
+            max_fields: 100,
+            max_empty_lines: 4,
+            max_content: u64::MAX,
+            max_chunk_line: 1024,
+            max_chunk_extensions: 16 * 1024,
+            max_trailers: 16 * 1024,
+            send_high_water: 64 * 1024,
+            receive_high_water: 64 * 1024,
+            drain_limit: 256 * 1024,
+            linger_limit: 16 * 1024 * 1024,
+            idle_timeout: Some(Duration::from_secs(60)),
+            head_timeout: Some(Duration::from_secs(30)),
+            content_timeout: Some(Duration::from_secs(30)),
+            linger_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Config {
+    pub(super) fn head_limits(&self) -> scan::Limits {
+        scan::Limits { line: self.max_request_line, section: self.max_head, fields: self.max_fields }
+    }
+
+    pub(super) fn content_limits(&self) -> decode::Limits {
+        decode::Limits {
+            content: self.max_content,
+            chunk_line: self.max_chunk_line,
+            chunk_extensions: self.max_chunk_extensions,
+            trailers: self.max_trailers,
+            trailer_fields: self.max_fields,
+        }
+    }
+}

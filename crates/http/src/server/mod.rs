@@ -1,0 +1,290 @@
+//! The server's side of a connection.
+//!
+//! ```text
+//!              HeadBegan           HeadWithContent              ContentEnded
+//!   ┌──────┐ ───────────▶ ┌──────┐ ──────────────▶ ┌───────────┐ ──────────▶ ┌──────────┐
+//!   │ Idle │              │ Head │                 │ Receiving │             │ Received │ ─▶ Upgraded
+//!   └──────┘              └──────┘ ───────────┐    └───────────┘             └──────────┘
+//!     ▲  ▲                          HeadAlone └─────────│────────────────────▶ │
+//!     │  │                                 ResponseBegan▼                      ▼ ResponseBegan
+//!     │  │   ContentEnded  ┌──────────┐ ResponseEnded ┌────────┐ ContentEnded ┌────────────┐
+//!     │  └──────────────── │ Draining │ ◀──────────── │ Duplex │ ───────────▶ │ Responding │
+//!     │                    └──────────┘               └────────┘              └────────────┘
+//!     └──────────────────────────────────────────────────────────── ResponseEnded ──┘
+//!        any of them ─▶ Closing or Lingering (our direction ended) ─▶ Closed
+//! ```
+
+mod config;
+mod receive;
+mod send;
+mod state;
+
+use bytes::Bytes;
+use drywire_core::{Close, Demand, Instant, RecvBuf, SendQueue, StreamMachine};
+
+pub use config::Config;
+pub use state::State;
+
+use crate::content::decode::Decoder;
+use crate::content::encode::Encoder;
+use crate::head::scan::{Kind, Scanner};
+use crate::timer::Timer;
+use crate::{Error, RequestHead, Trailers, Version};
+use state::Input;
+
+/// What the server tells its user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The head of a request. The next one comes only after this one's response has ended.
+    Request(RequestHead),
+    /// A piece of the request's content, never empty. How content is cut into pieces says nothing.
+    Content(Bytes),
+    /// The request has arrived in full; comes exactly once for each that does, also where there is no content.
+    End(Trailers),
+}
+
+/// The server's side of one connection.
+///
+/// Every response takes the same three steps: [`respond`](Self::respond), [`send_content`](Self::send_content) as
+/// often as there is some, [`finish`](Self::finish). It may begin as soon as the request's head has come.
+#[derive(Debug)]
+pub struct Connection {
+    config: Config,
+    state: State,
+    /// The latest time that was seen.
+    now: Instant,
+    transmit: SendQueue,
+    timer: Timer,
+    error: Option<Error>,
+    /// The transport is to be dropped without ceremony.
+    aborted: bool,
+    /// The caller wants to end behind the running exchange.
+    shutdown: bool,
+
+    scanner: Scanner,
+    decoder: Option<Decoder>,
+    /// The end of a request without content is still to be told.
+    end_is_due: bool,
+    /// Empty lines in front of the request.
+    empty_lines: usize,
+    /// Content dropped behind the response, or bytes dropped while lingering.
+    dropped: u64,
+    /// The last poll found nothing more to parse.
+    starved: bool,
+    /// Bytes that the last poll left in the receive buffer.
+    buffered: usize,
+    peer_ended: bool,
+
+    encoder: Encoder,
+    request: Exchange,
+}
+
+/// What the response has to know of its request.
+#[derive(Clone, Copy, Debug)]
+struct Exchange {
+    version: Version,
+    is_head: bool,
+    is_connect: bool,
+    offers_upgrade: bool,
+    keep_alive: bool,
+    /// 100 (Continue) is awaited: the client may or may not send its content without.
+    awaits_continue: bool,
+}
+
+impl Exchange {
+    const NONE: Self = Self {
+        version: Version::Http11,
+        is_head: false,
+        is_connect: false,
+        offers_upgrade: false,
+        keep_alive: true,
+        awaits_continue: false,
+    };
+}
+
+impl Connection {
+    /// A connection that waits for its first request, which is to begin within the idle timeout from `now` on.
+    pub fn new(now: Instant, config: Config) -> Self {
+        let mut timer = Timer::default();
+        timer.arm(now, config.idle_timeout, 0);
+        Self {
+            transmit: SendQueue::new(config.send_high_water),
+            config,
+            state: State::Idle,
+            now,
+            timer,
+            error: None,
+            aborted: false,
+            shutdown: false,
+            scanner: Scanner::new(Kind::Request),
+            decoder: None,
+            end_is_due: false,
+            empty_lines: 0,
+            dropped: 0,
+            starved: true,
+            buffered: 0,
+            peer_ended: false,
+            encoder: Encoder::Idle,
+            request: Exchange::NONE,
+        }
+    }
+
+    /// Where the connection stands.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Whether the peer has ended its direction. It may still be waiting for its response.
+    pub fn is_peer_finished(&self) -> bool {
+        self.peer_ended
+    }
+
+    /// Whether the connection belongs to another protocol: 101, or 2xx to `CONNECT`, is in the send queue or sent.
+    /// The machine then leaves the receive buffer alone.
+    pub fn is_upgraded(&self) -> bool {
+        self.state == State::Upgraded
+    }
+
+    /// What is still to be sent, for the protocol that takes over.
+    pub fn into_transmit(self) -> SendQueue {
+        self.transmit
+    }
+
+    /// Ends the connection behind the exchange that is running, at once where none is. Does nothing when repeated.
+    ///
+    /// A request that has begun to arrive is still answered, with `Connection: close`.
+    pub fn shutdown(&mut self) {
+        self.shutdown = true;
+        if matches!(self.state, State::Idle | State::Draining) {
+            self.go(Input::Ended);
+        }
+    }
+
+    /// Drops the connection at once, with whatever is queued: the only way out of a response that cannot be finished.
+    pub fn abort(&mut self) {
+        if self.go(Input::GaveUp) {
+            self.aborted = true;
+            self.transmit.clear();
+        }
+    }
+
+    /// Takes a transition; `false` where the table has none. A new state brings a new deadline.
+    fn go(&mut self, input: Input) -> bool {
+        let Some(next) = self.state.next(input) else { return false };
+        if next != self.state {
+            self.state = next;
+            self.timer.disarm();
+        }
+        if next == State::Idle {
+            self.request = Exchange::NONE;
+            self.empty_lines = 0;
+            if self.shutdown {
+                return self.go(Input::Ended);
+            }
+        }
+        true
+    }
+
+    /// Time does not go backwards.
+    fn tick(&mut self, now: Instant) -> Instant {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    /// Gives the current state its deadline, if it has none yet.
+    fn arm(&mut self) {
+        let unsent = self.transmit.len();
+        let timeout = match self.state {
+            State::Idle => self.config.idle_timeout,
+            State::Head => self.config.head_timeout,
+            State::Receiving | State::Duplex | State::Draining => self.config.content_timeout,
+            // A peer that is slow to take its response gets as long as one that is slow to send.
+            State::Lingering | State::Closing if unsent > 0 => self.config.content_timeout,
+            State::Lingering | State::Closing => Some(self.config.linger_timeout),
+            State::Received | State::Responding | State::Upgraded | State::Closed => None,
+        };
+        let flushed = unsent == 0 && self.timer.unsent() > 0;
+        let at_rest = matches!(self.state, State::Idle | State::Lingering | State::Closing);
+        if !self.timer.is_armed() || (at_rest && flushed) {
+            self.timer.arm(self.now, timeout, unsent);
+        }
+    }
+
+    /// The deadline has passed.
+    fn expire(&mut self) {
+        let unsent = self.transmit.len();
+        let at_rest = matches!(self.state, State::Idle | State::Lingering | State::Closing);
+        if at_rest && unsent > 0 {
+            // What is queued has to leave first, as long as it does leave.
+            if unsent >= self.timer.unsent() {
+                self.abort();
+            }
+            return;
+        }
+        match self.state {
+            State::Idle => drop(self.go(Input::Ended)),
+            State::Head => self.fail(Error::HeadTimeout),
+            State::Draining => drop(self.go(Input::TooMuchToDrain)),
+            State::Receiving | State::Duplex => self.fail(Error::ContentTimeout),
+            State::Lingering | State::Closing => drop(self.go(Input::GaveUp)),
+            State::Received | State::Responding | State::Upgraded | State::Closed => {}
+        }
+    }
+}
+
+impl StreamMachine for Connection {
+    type Event = Event;
+    type Error = Error;
+
+    /// The next event. Where the caller has to act first (answer, or let the send queue drain) it is `None` as well.
+    fn poll_event(&mut self, now: Instant, recv: &mut RecvBuf) -> Result<Option<Event>, Error> {
+        self.tick(now);
+        let result = self.receive(recv);
+        self.buffered = recv.len();
+        self.peer_ended |= recv.is_end_of_stream();
+        if let Ok(Some(_)) = result {
+            // While the caller has an event in hand, it is not the peer who is slow.
+            self.timer.disarm();
+        } else {
+            self.arm();
+        }
+        result
+    }
+
+    fn transmit(&mut self) -> &mut SendQueue {
+        &mut self.transmit
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.timer.deadline()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        let now = self.tick(now);
+        if self.timer.deadline().is_some_and(|deadline| deadline <= now) {
+            self.expire();
+            self.timer.disarm();
+            self.arm();
+        }
+    }
+
+    fn demand(&self) -> Demand {
+        let close = match self.state {
+            _ if self.aborted => Some(Close::Abort),
+            _ if !self.transmit.is_empty() => None,
+            // RFC 9112, 9.6: half-close first, so that the peer sees the response before it sees a reset.
+            State::Lingering | State::Closing => Some(Close::WriteHalf),
+            State::Closed => Some(Close::Both),
+            _ => None,
+        };
+        let room = self.starved || self.buffered < self.config.receive_high_water;
+        let wanted = match self.state {
+            State::Idle | State::Duplex => room && !self.transmit.is_full(),
+            State::Head | State::Receiving | State::Draining | State::Lingering => room,
+            // Nothing more is parsed now, but the peer's end is worth knowing.
+            State::Received | State::Responding | State::Closing => self.buffered < self.config.receive_high_water,
+            State::Upgraded | State::Closed => false,
+        };
+        Demand { read: wanted && !self.peer_ended, close }
+    }
+}

@@ -1,0 +1,185 @@
+//! The receive path: from bytes to events.
+
+use drywire_core::RecvBuf;
+
+use super::state::{Input, State};
+use super::{Connection, Event, Exchange};
+use crate::content::decode::{Decoder, Step};
+use crate::head::facts;
+use crate::{Error, RequestHead, Trailers};
+
+impl Connection {
+    /// Parses to the next event, and tells whether only input is missing for it.
+    pub(super) fn receive(&mut self, recv: &mut RecvBuf) -> Result<Option<Event>, Error> {
+        self.starved = false;
+        if self.error.is_none() {
+            match self.parse(recv) {
+                Ok(event) => return Ok(event),
+                Err(error) => self.fail(error),
+            }
+        }
+        self.linger(recv);
+        self.error.map_or(Ok(None), Err)
+    }
+
+    fn parse(&mut self, recv: &mut RecvBuf) -> Result<Option<Event>, Error> {
+        if core::mem::take(&mut self.end_is_due) {
+            return Ok(Some(Event::End(Trailers::default())));
+        }
+        loop {
+            match self.state {
+                State::Idle => {
+                    // A peer that sends requests but takes no responses is not served further.
+                    if self.transmit.is_full() {
+                        return Ok(None);
+                    }
+                    self.skip_empty_lines(recv)?;
+                    if recv.is_finished() {
+                        self.go(Input::PeerEnded);
+                    } else if recv.is_empty() || (recv[..] == *b"\r" && !recv.is_end_of_stream()) {
+                        self.starved = true;
+                        self.rest(recv);
+                        return Ok(None);
+                    } else {
+                        self.go(Input::HeadBegan);
+                        self.arm();
+                    }
+                }
+                State::Head => {
+                    if self.scanner.scan(recv, &self.config.head_limits())? {
+                        return self.begin_request(recv).map(Some);
+                    }
+                    return self.starve(recv);
+                }
+                State::Receiving | State::Duplex => {
+                    // What a response echoes has to leave before more comes.
+                    if self.state == State::Duplex && self.transmit.is_full() {
+                        return Ok(None);
+                    }
+                    return match self.decode(recv)? {
+                        Step::Content(content) => {
+                            // RFC 9110, 10.1.1: content has come, so 100 (Continue) is moot.
+                            self.request.awaits_continue = false;
+                            Ok(Some(Event::Content(content)))
+                        }
+                        Step::End(trailers) => {
+                            self.go(Input::ContentEnded);
+                            Ok(Some(Event::End(trailers)))
+                        }
+                        Step::Blocked => self.starve(recv),
+                    };
+                }
+                State::Draining => match self.decode(recv)? {
+                    Step::Content(content) => {
+                        self.timer.disarm();
+                        self.dropped = self.dropped.saturating_add(content.len() as u64);
+                        if self.dropped > self.config.drain_limit {
+                            self.go(Input::TooMuchToDrain);
+                        }
+                    }
+                    Step::End(trailers) => {
+                        self.go(Input::ContentEnded);
+                        return Ok(Some(Event::End(trailers)));
+                    }
+                    Step::Blocked => return self.starve(recv),
+                },
+                State::Lingering | State::Closing => {
+                    self.linger(recv);
+                    return Ok(None);
+                }
+                // Nothing is parsed before the response has ended, and nothing behind the end.
+                State::Received | State::Responding | State::Upgraded | State::Closed => return Ok(None),
+            }
+        }
+    }
+
+    /// RFC 9112, 2.2: a server ignores at least one empty line in front of a request line.
+    fn skip_empty_lines(&mut self, recv: &mut RecvBuf) -> Result<(), Error> {
+        while recv.starts_with(b"\r\n") {
+            self.empty_lines += 1;
+            if self.empty_lines > self.config.max_empty_lines {
+                return Err(Error::EmptyLines);
+            }
+            recv.skip(2);
+        }
+        match recv[..] {
+            [b'\n', ..] => Err(Error::BareLf),
+            [b'\r', _, ..] => Err(Error::BareCr),
+            _ => Ok(()),
+        }
+    }
+
+    /// An idle connection holds no buffers (law 3).
+    fn rest(&mut self, recv: &mut RecvBuf) {
+        recv.release();
+        self.transmit.release();
+    }
+
+    /// More input is needed: an error where there will be none (RFC 9112, 8).
+    fn starve(&mut self, recv: &RecvBuf) -> Result<Option<Event>, Error> {
+        if recv.is_end_of_stream() {
+            return Err(Error::UnexpectedEnd);
+        }
+        self.starved = true;
+        Ok(None)
+    }
+
+    fn begin_request(&mut self, recv: &mut RecvBuf) -> Result<Event, Error> {
+        let section = self.scanner.take(recv);
+        let line = section.request_line();
+        let (facts, framing) = facts::of_request(&section.fields, line.version)?;
+        let head = RequestHead { fields: section.fields, line, facts };
+        self.decoder = Decoder::new(framing, &self.config.content_limits())?;
+        self.request = Exchange {
+            version: line.version,
+            is_head: head.method() == "HEAD",
+            is_connect: head.method() == "CONNECT",
+            offers_upgrade: facts.offers_upgrade,
+            keep_alive: facts.keep_alive,
+            awaits_continue: facts.expects_continue,
+        };
+        self.end_is_due = self.decoder.is_none();
+        self.go(if self.end_is_due { Input::HeadAlone } else { Input::HeadWithContent });
+        Ok(Event::Request(head))
+    }
+
+    fn decode(&mut self, recv: &mut RecvBuf) -> Result<Step, Error> {
+        let limits = self.config.content_limits();
+        let step = match &mut self.decoder {
+            Some(decoder) => decoder.decode(recv, &limits)?,
+            None => Step::End(Trailers::default()),
+        };
+        if let Step::End(_) = step {
+            self.decoder = None;
+        }
+        Ok(step)
+    }
+
+    /// Waits for the peer's end, dropping what is left of a message that nobody wants.
+    fn linger(&mut self, recv: &mut RecvBuf) {
+        if self.state == State::Lingering {
+            self.dropped = self.dropped.saturating_add(recv.len() as u64);
+            recv.skip(recv.len());
+            if self.dropped > self.config.linger_limit {
+                self.go(Input::GaveUp);
+            }
+        }
+        if recv.is_end_of_stream() && matches!(self.state, State::Lingering | State::Closing) {
+            self.go(Input::PeerEnded);
+        }
+    }
+
+    /// Keeps the error and queues its farewell, unless a response is under way that it would spoil.
+    pub(super) fn fail(&mut self, error: Error) {
+        self.error = Some(error);
+        self.end_is_due = false;
+        match self.state {
+            State::Idle | State::Head | State::Receiving => self.farewell(error),
+            // Only a reset tells the peer that a response which the close would have ended is not whole.
+            State::Duplex if self.is_until_close() => return self.abort(),
+            _ => {}
+        }
+        self.dropped = 0;
+        self.go(Input::Failed);
+    }
+}

@@ -1,0 +1,216 @@
+//! The send path: from commands to bytes.
+
+use bytes::Bytes;
+
+use super::Connection;
+use super::state::{Input, State};
+use crate::content::encode::Encoder;
+use crate::head::write::{self, Checked, FramingField, Persistence};
+use crate::parts::canonical_reason;
+use crate::{CommandError, Error, Length, PlainResponse, ResponseParts, Trailers, Version};
+
+impl Connection {
+    /// Begins the final response. `Content-Length`, `Transfer-Encoding` and `Connection` are written by the machine;
+    /// `Connection: close` among the fields makes it the last one.
+    ///
+    /// [`finish`](Self::finish) has to follow, also where there is no content. 2xx to `CONNECT` is the exception: it
+    /// has no content, and the connection belongs to the tunnel from then on.
+    pub fn respond(&mut self, parts: &impl ResponseParts, length: Length) -> Result<(), CommandError> {
+        self.may_begin()?;
+        let (status, reason) = status_and_reason(parts)?;
+        if status < 200 {
+            return Err(CommandError::InvalidStatus(status));
+        }
+        let checked = Checked::new(parts.fields())?;
+        if self.request.is_connect && matches!(status, 200..300) {
+            return self.switch(parts, &checked, status, reason);
+        }
+        let (encoder, framing) = self.framing(status, length, &checked)?;
+        // RFC 9110, 10.1.1: a client that awaits 100 (Continue) and gets a final response may send its content or not;
+        // what comes next could be either, so nothing may come next.
+        let keep_alive = self.request.keep_alive
+            && !self.request.awaits_continue
+            && !self.shutdown
+            && !checked.close
+            && encoder != Encoder::UntilClose;
+        let persistence = match (keep_alive, self.request.version) {
+            (false, _) => Persistence::Close,
+            (true, Version::Http10) => Persistence::KeepAlive,
+            (true, Version::Http11) => Persistence::Default,
+        };
+        write::status_line(&mut self.transmit, status, reason);
+        write::section(&mut self.transmit, || parts.fields(), &checked, framing, persistence);
+        self.request.keep_alive = keep_alive;
+        self.encoder = encoder;
+        self.go(Input::ResponseBegan);
+        Ok(())
+    }
+
+    /// Sends a piece of the response's content; towards HTTP/1.1 with [`Length::Unknown`] each piece is one chunk.
+    /// Pieces from 1 KiB on are queued by reference. Empty pieces do nothing, and content in answer to `HEAD` is
+    /// dropped.
+    pub fn send_content(&mut self, content: Bytes) -> Result<(), CommandError> {
+        self.check_alive()?;
+        self.encoder.send(content, &mut self.transmit)
+    }
+
+    /// Ends the response, with trailers if it is chunked.
+    ///
+    /// If the request is still arriving, what is left of it is dropped up to [`drain_limit`](super::Config::drain_limit),
+    /// and with more to come the connection closes in stages.
+    pub fn finish(&mut self, trailers: Option<&Trailers>) -> Result<(), CommandError> {
+        self.check_alive()?;
+        self.encoder.finish(trailers, &mut self.transmit)?;
+        self.dropped = 0;
+        let left = self.decoder.as_ref().and_then(crate::content::decode::Decoder::remaining).unwrap_or(0);
+        let last = !self.request.keep_alive || self.shutdown || left > self.config.drain_limit;
+        self.go(if last { Input::LastResponseEnded } else { Input::ResponseEnded });
+        Ok(())
+    }
+
+    /// Sends 100 (Continue), for which a request with [`expects_continue`](crate::RequestHead::expects_continue)
+    /// waits before it sends its content.
+    pub fn send_continue(&mut self) -> Result<(), CommandError> {
+        self.check_alive()?;
+        if self.state != State::Receiving || !self.request.awaits_continue {
+            return Err(CommandError::ContinueNotExpected);
+        }
+        self.request.awaits_continue = false;
+        write::status_line(&mut self.transmit, 100, canonical_reason(100));
+        self.transmit.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
+    /// Sends an informational response such as 103 (Early Hints), ahead of the final one. 100 and 101 have commands
+    /// of their own.
+    pub fn send_informational(&mut self, parts: &impl ResponseParts) -> Result<(), CommandError> {
+        self.may_begin()?;
+        let (status, reason) = status_and_reason(parts)?;
+        if !matches!(status, 102..200) {
+            return Err(CommandError::InvalidStatus(status));
+        }
+        // RFC 9110, 15.2: "a server MUST NOT send a 1xx response to an HTTP/1.0 client".
+        if self.request.version == Version::Http10 {
+            return Err(CommandError::InformationalToHttp10);
+        }
+        let checked = Checked::new(parts.fields())?;
+        checked.agrees_with(FramingField::Absent)?;
+        write::status_line(&mut self.transmit, status, reason);
+        write::section(&mut self.transmit, || parts.fields(), &checked, FramingField::Absent, Persistence::Default);
+        Ok(())
+    }
+
+    /// Answers 101 (Switching Protocols). From then on the connection belongs to the protocol that the `Upgrade` field
+    /// of `parts` names; whatever the client has sent behind its request is still in the receive buffer.
+    ///
+    /// To refuse an upgrade, [`respond`](Self::respond) as to any request.
+    pub fn upgrade(&mut self, parts: &impl ResponseParts) -> Result<(), CommandError> {
+        self.may_begin()?;
+        let (status, reason) = status_and_reason(parts)?;
+        if status != 101 {
+            return Err(CommandError::InvalidStatus(status));
+        }
+        if !self.request.offers_upgrade {
+            return Err(CommandError::UpgradeNotOffered);
+        }
+        let checked = Checked::new(parts.fields())?;
+        // RFC 9110, 15.2.2: "The server MUST generate an Upgrade header field in the response".
+        if !checked.upgrade {
+            return Err(CommandError::MissingUpgrade);
+        }
+        self.switch(parts, &checked, status, reason)
+    }
+
+    /// Writes the last head of HTTP on this connection.
+    fn switch(
+        &mut self,
+        parts: &impl ResponseParts,
+        checked: &Checked,
+        status: u16,
+        reason: &str,
+    ) -> Result<(), CommandError> {
+        // RFC 9110, 9.3.6 and 15.2: neither has content, and neither framing field may be in it.
+        checked.agrees_with(FramingField::Absent)?;
+        if !self.go(Input::Switched) {
+            return Err(CommandError::RequestIncomplete);
+        }
+        write::status_line(&mut self.transmit, status, reason);
+        write::section(&mut self.transmit, || parts.fields(), checked, FramingField::Absent, Persistence::Default);
+        Ok(())
+    }
+
+    /// How the content of this response is framed (RFC 9112, 6; RFC 9110, 6.4.1 and 8.6).
+    fn framing(&self, status: u16, length: Length, checked: &Checked) -> Result<(Encoder, FramingField), CommandError> {
+        // In a response that only describes content, the caller's field says as much as `Length` does.
+        let described = match (length, checked.content_length) {
+            (Length::Known(length), _) | (Length::Unknown, Some(length)) => FramingField::ContentLength(length),
+            (Length::Unknown, None) => FramingField::Absent,
+        };
+        let (encoder, framing) = match (status, length) {
+            (204 | 205 | 304, Length::Known(1..)) if status != 304 => return Err(CommandError::ContentNotAllowed),
+            // RFC 9110, 8.6: no Content-Length in 204.
+            (204, _) => (Encoder::Nothing, FramingField::Absent),
+            // RFC 9110, 15.3.6: no content, said by the framing.
+            (205, _) => (Encoder::Nothing, FramingField::ContentLength(0)),
+            (304, Length::Known(0)) => (Encoder::Nothing, FramingField::Absent),
+            (304, _) => (Encoder::Nothing, described),
+            _ if self.request.is_head => (Encoder::Dropped, described),
+            (_, Length::Known(length)) => (Encoder::Length(length), FramingField::ContentLength(length)),
+            // RFC 9112, 6.1: no Transfer-Encoding to a client that is not known to understand it.
+            (_, Length::Unknown) if self.request.version == Version::Http10 => {
+                (Encoder::UntilClose, FramingField::Absent)
+            }
+            (_, Length::Unknown) => (Encoder::Chunked, FramingField::Chunked),
+        };
+        // `chunked` from a caller who has the same response for every request is no contradiction where it is moot.
+        let moot = matches!(encoder, Encoder::Dropped | Encoder::UntilClose) && checked.content_length.is_none();
+        if !moot {
+            checked.agrees_with(framing)?;
+        }
+        Ok((encoder, framing))
+    }
+
+    /// Whether a response, informational or final, may begin.
+    fn may_begin(&self) -> Result<(), CommandError> {
+        self.check_alive()?;
+        match self.state {
+            State::Receiving | State::Received => Ok(()),
+            State::Idle | State::Head => Err(CommandError::NoRequest),
+            State::Duplex | State::Responding | State::Draining => Err(CommandError::AlreadyAnswered),
+            State::Lingering | State::Closing | State::Upgraded | State::Closed => Err(CommandError::Closed),
+        }
+    }
+
+    fn check_alive(&self) -> Result<(), CommandError> {
+        match (self.error, self.state) {
+            (Some(error), _) => Err(CommandError::Failed(error)),
+            (None, State::Lingering | State::Closing | State::Upgraded | State::Closed) => Err(CommandError::Closed),
+            (None, _) => Ok(()),
+        }
+    }
+
+    pub(super) fn is_until_close(&self) -> bool {
+        self.encoder == Encoder::UntilClose
+    }
+
+    /// Answers a broken rule, before the error is returned (law 8).
+    pub(super) fn farewell(&mut self, error: Error) {
+        let Some(status) = error.status() else { return };
+        let text = alloc::format!("{error}\n");
+        let parts = PlainResponse::new(status, &[("Content-Type", "text/plain; charset=utf-8")]);
+        let framing = FramingField::ContentLength(text.len() as u64);
+        write::status_line(&mut self.transmit, status, canonical_reason(status));
+        write::section(&mut self.transmit, || parts.fields(), &Checked::default(), framing, Persistence::Close);
+        self.transmit.extend_from_slice(text.as_bytes());
+    }
+}
+
+fn status_and_reason(parts: &impl ResponseParts) -> Result<(u16, &str), CommandError> {
+    let status = parts.status();
+    if !matches!(status, 100..=999) {
+        return Err(CommandError::InvalidStatus(status));
+    }
+    let reason = parts.reason().unwrap_or(canonical_reason(status));
+    write::check_reason(reason)?;
+    Ok((status, reason))
+}
