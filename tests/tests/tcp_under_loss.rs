@@ -15,7 +15,7 @@ const KIB: u64 = 1024;
 
 /// Runs every seed below `count` on all cores, or the one that `SEED` names, and panics with the first that fails.
 #[track_caller]
-fn for_each_seed(count: u64, run: impl Fn(u64) -> Result<(), String> + Sync) {
+fn for_each_seed<T>(count: u64, run: impl Fn(u64) -> Result<T, String> + Sync) {
     #[allow(clippy::disallowed_methods, reason = "a test, not a machine, is told by its environment what to replay")]
     let seed = std::env::var("SEED").ok().map(|seed| seed.parse().expect("SEED is a number"));
     let (first, end) = seed.map_or((0, count), |seed: u64| (seed, seed + 1));
@@ -54,7 +54,7 @@ fn bad_link(seed: u64) -> LinkConfig {
         duplication: Chance::percent(2),
         reordering: Chance::percent(5),
         reordering_delay: Duration::from_millis(8),
-        corruption: if seed % 4 == 0 { Chance::percent(1) } else { Chance::NEVER },
+        corruption: if seed.is_multiple_of(4) { Chance::percent(1) } else { Chance::NEVER },
         mtu: Some(1500),
         ..LinkConfig::default()
     }
@@ -71,17 +71,25 @@ fn run(pair: &TcpPair) -> Result<TcpReport, String> {
     pair.run().map_err(|error| error.to_string())
 }
 
-fn complete(pair: &TcpPair) -> Result<(), String> {
+fn complete(pair: &TcpPair) -> Result<TcpReport, String> {
     let report = run(pair)?;
-    if report.is_complete() { Ok(()) } else { Err(format!("{report:#?}")) }
+    if report.is_complete() { Ok(report) } else { Err(format!("{report:#?}")) }
 }
 
 #[test]
 fn one_mebibyte_each_way_survives_twenty_percent_loss() {
+    let (sent, lost) = (AtomicU64::new(0), AtomicU64::new(0));
     for_each_seed(1000, |seed| {
         let transfer = Transfer { send: 1024 * KIB, ..Transfer::default() };
-        complete(&TcpPair::new(seed).links(bad_link(seed)).tcp(patient()).transfers(transfer))
+        let report = complete(&TcpPair::new(seed).links(bad_link(seed)).tcp(patient()).transfers(transfer))?;
+        for link in report.links {
+            sent.fetch_add(link.sent, Ordering::Relaxed);
+            lost.fetch_add(link.lost, Ordering::Relaxed);
+        }
+        if report.received == [1024 * KIB; 2] { Ok(()) } else { Err(format!("{report:#?}")) }
     });
+    let percent = lost.into_inner() * 100 / sent.into_inner();
+    assert!((19..=21).contains(&percent), "{percent}% lost");
 }
 
 #[test]
@@ -183,10 +191,9 @@ fn an_abort_is_reported_by_both_ends_or_by_the_one_that_is_left() {
         let pair = TcpPair::new(seed).links(bad_link(seed)).tcp(patient());
         let aborts = Transfer { send: 10 * KIB, finish: Finish::Abort, ..Transfer::default() };
         let report = run(&pair.transfer_of(Side::A, aborts))?;
-        let expected = match report.closed {
-            [Some(CloseReason::Aborted), Some(CloseReason::Reset | CloseReason::TimedOut) | None] => true,
-            _ => false,
-        };
+        let [a, b] = report.closed;
+        let left = matches!(b, Some(CloseReason::Reset | CloseReason::TimedOut) | None);
+        let expected = a == Some(CloseReason::Aborted) && left;
         if expected { Ok(()) } else { Err(format!("{report:#?}")) }
     });
 }

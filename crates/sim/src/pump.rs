@@ -15,7 +15,7 @@ pub(crate) trait Transport {
     fn send(&mut self, bytes: Bytes);
     /// Ends the sending direction, behind what was sent.
     fn shutdown(&mut self);
-    /// The machine takes nothing more: whatever arrives from now on is dropped.
+    /// The machine takes nothing more: from now on drops whatever arrives.
     fn discard(&mut self);
     fn abort(&mut self);
 }
@@ -77,17 +77,16 @@ impl<M: StreamMachine> Pump<M> {
             self.obey(transport);
         }
         let reason = transport.close_reason()?;
+        // What arrived before an orderly end is still the machine's to take, when it likes.
+        if reason == CloseReason::Normal && !self.discarding && !transport.recv().is_empty() {
+            return None;
+        }
         self.closed = true;
         Some(Input::Closed(reason))
     }
 
     fn parse(&mut self, now: Instant, transport: &mut impl Transport) -> Option<Input<M::Event, M::Error>> {
-        if self.discarding {
-            let recv = transport.recv();
-            recv.skip(recv.len());
-            return None;
-        }
-        if self.failed {
+        if self.discarding || self.failed {
             return None;
         }
         match self.machine.poll_event(now, transport.recv()) {

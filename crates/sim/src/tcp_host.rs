@@ -115,6 +115,11 @@ impl<M: StreamMachine> TcpHost<M> {
                 _ => {}
             }
         }
+        if self.socket.discarding {
+            // Taken, so that the window stays open for a peer who has yet to finish.
+            let recv = self.socket.connection.recv();
+            recv.skip(recv.len());
+        }
         self.pump.poll(now, &mut self.socket)
     }
 

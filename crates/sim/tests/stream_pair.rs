@@ -393,17 +393,52 @@ fn what_the_machine_does_not_consume_stays() {
             if let Input::Connected = input {
                 cx.machine().say("line");
                 cx.machine().send.extend_from_slice(b"left over");
+                cx.wake_at(Instant::from_secs(1));
+            }
+            if let Input::Woken = input {
                 cx.machine().finish();
             }
         },
         |cx, input| {
-            if let Input::Event(_) = input {
-                cx.machine().finish();
+            if let Input::Connected = input {
+                cx.wake_at(Instant::from_millis(500));
+            }
+            if let Input::Woken = input {
+                cx.machine().close = Some(Close::Both);
             }
         },
     )
     .unwrap();
     assert_eq!(pair.b_unconsumed(), b"left over");
+}
+
+#[test]
+fn an_orderly_end_waits_for_a_machine_that_pauses() {
+    let mut heard = Vec::new();
+    StreamPair::new(1, Lines::new(), Lines::new())
+        .run(
+            |cx, input| {
+                if let Input::Connected = input {
+                    cx.machine().say("one");
+                    cx.machine().say("two");
+                    cx.machine().finish();
+                }
+            },
+            |cx, input| match input {
+                Input::Connected => cx.machine().finish(),
+                Input::Event(line) => {
+                    heard.push(line);
+                    // By the next line the pipe has long been closed on both ends.
+                    cx.machine().paused = true;
+                    cx.wake_at(cx.now() + Duration::from_secs(60));
+                }
+                Input::Woken => cx.machine().paused = false,
+                Input::Closed(_) => heard.push("closed".into()),
+                _ => {}
+            },
+        )
+        .unwrap();
+    assert_eq!(heard, ["one", "two", "closed"]);
 }
 
 #[test]
