@@ -28,6 +28,9 @@ pub enum Turn<E> {
 /// What a turn gives for the machine `M`.
 pub type TurnResult<M> = Result<Turn<<M as StreamMachine>::Event>, DriveError<<M as StreamMachine>::Error>>;
 
+/// The next event of the machine `M`, or `None` once the connection is closed in order.
+pub type EventResult<M> = Result<Option<<M as StreamMachine>::Event>, DriveError<<M as StreamMachine>::Error>>;
+
 /// Runs a machine on a transport.
 ///
 /// ```text
@@ -178,7 +181,7 @@ impl<M: StreamMachine, T: Transport> Driver<M, T> {
     /// Waits for the machine's next event, whatever wakes the driver in between.
     ///
     /// `Ok(None)` means that the connection is closed in order.
-    pub fn next_event(&mut self) -> Result<Option<M::Event>, DriveError<M::Error>> {
+    pub fn next_event(&mut self) -> EventResult<M> {
         loop {
             match self.next_turn()? {
                 Turn::Event(event) => return Ok(Some(event)),

@@ -103,7 +103,7 @@ mod transport;
 
 pub use clock::Clock;
 pub use config::{Config, ServerConfig};
-pub use driver::{Driver, Parts, Turn, TurnResult};
+pub use driver::{Driver, EventResult, Parts, Turn, TurnResult};
 pub use error::DriveError;
 pub use server::{Server, Stopped};
 pub use shutdown::ShutdownHandle;

@@ -1,1 +1,110 @@
-//! Drives drywire machines on tokio.
+//! Drives any [`StreamMachine`](drywire_core::StreamMachine) on tokio.
+//!
+//! A [`Driver`] owns a machine, a [`Transport`], the receive buffer and the clock. It knows nothing of any protocol:
+//! it moves bytes and time between the two, and hands out the machine's events. Commands go to the machine itself,
+//! between two events, through [`Driver::machine_mut`].
+//!
+//! ```text
+//!        ┌────────────────────────────── one turn ───────────────────────────────┐
+//!        ▼                                                                       │
+//!   handle_timeout ──▶ poll_event ──▶ flush ──▶ close if ──▶ read if ──▶ Pending ┘
+//!     when due             │         (writev)   demanded     demanded      until ready or due
+//!                          ▼                       │
+//!                     Turn::Event             Turn::Closed
+//! ```
+//!
+//! Every public future is cancel-safe: what it has done is in the driver, and dropping it between two polls loses
+//! nothing. So [`Driver::next_event`] may stand in a `select!` with whatever else the task waits for.
+//!
+//! # In scope
+//!
+//! [`Driver`] and its [`Config`]; TCP through [`connect`] and [`TcpTransport`]; [`Server`], a task for each connection
+//! with a limit, a back-off and a graceful end ([`ShutdownHandle`]); [`Transport`] for everything else that carries
+//! bytes. Time is tokio's, so `tokio::time::pause` works.
+//!
+//! # Out of scope
+//!
+//! Protocols. Name resolution beyond the system's.
+//!
+//! # An echo server and its client
+//!
+//! The machine stands in for a protocol; with `drywire_http` or `drywire_ws` only the type and the commands change.
+//!
+//! ```
+//! # use std::convert::Infallible;
+//! # use drywire_core::{Bytes, Close, Demand, Instant, RecvBuf, SendQueue, StreamMachine};
+//! use drywire_tokio::{Driver, Server, connect};
+//! #
+//! # /// Raw bytes as a protocol.
+//! # struct Raw { send: SendQueue, ended: bool, stop: bool }
+//! # impl Raw {
+//! #     fn new(_now: Instant) -> Self { Self { send: SendQueue::new(65_536), ended: false, stop: false } }
+//! #     fn send(&mut self, bytes: Bytes) { self.send.push(bytes) }
+//! #     fn shutdown(&mut self) { self.stop = true }
+//! # }
+//! # impl StreamMachine for Raw {
+//! #     type Event = Bytes;
+//! #     type Error = Infallible;
+//! #     fn poll_event(&mut self, _: Instant, recv: &mut RecvBuf) -> Result<Option<Bytes>, Infallible> {
+//! #         self.ended = recv.is_finished();
+//! #         Ok((!recv.is_empty() && !self.send.is_full()).then(|| recv.take(recv.len())))
+//! #     }
+//! #     fn transmit(&mut self) -> &mut SendQueue { &mut self.send }
+//! #     fn poll_timeout(&self) -> Option<Instant> { None }
+//! #     fn handle_timeout(&mut self, _: Instant) {}
+//! #     fn demand(&self) -> Demand {
+//! #         let close = match (self.send.is_empty(), self.ended, self.stop) {
+//! #             (true, true, _) => Some(Close::Both),
+//! #             (true, false, true) => Some(Close::WriteHalf),
+//! #             _ => None,
+//! #         };
+//! #         Demand { read: !self.send.is_full(), close }
+//! #     }
+//! # }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = Server::bind("127.0.0.1:0").await?;
+//! let (address, shutdown) = (server.local_addr(), server.shutdown_handle());
+//! let running = tokio::spawn(server.run(|transport, _peer, _shutdown| async move {
+//!     let mut driver = Driver::new(Raw::new(transport.now()), transport);
+//!     while let Ok(Some(bytes)) = driver.next_event().await {
+//!         driver.machine_mut().send(bytes);
+//!     }
+//! }));
+//!
+//! let mut client = connect(address, Raw::new).await?;
+//! client.machine_mut().send(Bytes::from_static(b"hello"));
+//! assert_eq!(client.next_event().await?.as_deref(), Some(&b"hello"[..]));
+//! client.machine_mut().shutdown();
+//! assert_eq!(client.next_event().await?, None);
+//!
+//! shutdown.shutdown();
+//! running.await??;
+//! # Ok(()) }
+//! ```
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "reading the clock and starting tasks is what an adapter is for"
+)]
+
+mod accept;
+mod clock;
+mod config;
+mod driver;
+mod error;
+mod server;
+mod shutdown;
+mod tcp;
+mod transport;
+
+pub use clock::Clock;
+pub use config::{Config, ServerConfig};
+pub use driver::{Driver, EventResult, Parts, Turn, TurnResult};
+pub use error::DriveError;
+pub use server::{Server, Stopped};
+pub use shutdown::ShutdownHandle;
+pub use tcp::{TcpTransport, connect};
+pub use transport::{AnyStream, Transport};
