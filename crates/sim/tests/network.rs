@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use drywire_core::{Bytes, Instant};
 use drywire_sim::{Chance, Digest, Fate, LinkConfig, Network, Packet};
+use proptest::prelude::*;
 
 const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
 const B: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
@@ -284,4 +285,71 @@ fn observations_tell_every_fate_in_the_order_of_time() {
     assert_eq!(stats.delivered, stats.sent + stats.duplicated - stats.lost - stats.queue_full);
     let line = seen[0].to_string();
     assert_eq!(line, "0.000000000s #0 10.0.0.1 > 10.0.0.2, 120 bytes: sent");
+}
+
+fn any_link() -> impl Strategy<Value = LinkConfig> {
+    let millis = || (0..50u64).prop_map(Duration::from_millis);
+    let chance = || prop_oneof![2 => Just(0), 3 => 0..=1_000_000u32].prop_map(Chance::per_million);
+    let line = (prop::option::of(0..1_000_000u64), 0..10_000usize, prop::option::of(0..2000usize));
+    let delays = (millis(), millis(), millis());
+    (delays, chance(), chance(), chance(), chance(), line).prop_map(
+        |((latency, jitter, reordering_delay), loss, duplication, reordering, corruption, (rate, queue, mtu))| {
+            LinkConfig {
+                latency,
+                jitter,
+                loss,
+                duplication,
+                reordering,
+                reordering_delay,
+                corruption,
+                rate,
+                queue,
+                mtu,
+            }
+        },
+    )
+}
+
+proptest! {
+    /// Whatever a link does: each packet has its fates, time goes forward, and the books balance.
+    #[test]
+    fn every_packet_is_accounted_for(
+        seed in any::<u64>(),
+        config in any_link(),
+        packets in prop::collection::vec((0..3_000_000u64, 0..2500usize), 0..60),
+    ) {
+        let mut network = network(seed, config.clone());
+        network.observe();
+        let mut now = Instant::ORIGIN;
+        let mut delivered = 0;
+        for (pause, size) in packets {
+            now += Duration::from_nanos(pause);
+            while let Some(packet) = network.poll_deliver(now) {
+                prop_assert!(config.mtu.is_none_or(|mtu| packet.size() <= mtu));
+                delivered += 1;
+            }
+            let bytes = Bytes::from(vec![1; size]);
+            network.send(now, Packet { source: A, destination: B, bytes });
+        }
+        while let Some(at) = network.poll_timeout() {
+            prop_assert!(at >= now, "a packet arrives in the past");
+            now = at;
+            while network.poll_deliver(now).is_some() {
+                delivered += 1;
+            }
+        }
+        let stats = network.stats(A, B);
+        prop_assert_eq!(stats.delivered, delivered);
+        let dropped = stats.too_big + stats.queue_full + stats.lost;
+        prop_assert_eq!(stats.sent + stats.duplicated, stats.delivered + dropped);
+
+        let mut at = Instant::ORIGIN;
+        while let Some(seen) = network.poll_observation() {
+            prop_assert!(seen.at >= at);
+            at = seen.at;
+            if let Fate::Delivered { sent } = seen.fate {
+                prop_assert!(seen.at >= sent + config.latency);
+            }
+        }
+    }
 }

@@ -313,6 +313,39 @@ fn several_clients_share_a_server_address_and_wake_each_other() {
 }
 
 #[test]
+fn addresses_may_be_ipv6() {
+    let (client, server) = ("[fd00::1]:49152".parse().unwrap(), "[fd00::2]:80".parse().unwrap());
+    let mut heard = Vec::new();
+    let mut world = World::new(13);
+    world.network().connect("fd00::1".parse().unwrap(), "fd00::2".parse().unwrap(), link());
+    let isn = world.isn();
+    world.add("server", TcpHost::listen(server, isn, Config::default(), Raw::new()), |cx, input| match input {
+        Input::Connected => cx.machine().follow = true,
+        Input::Event(bytes) => heard.extend_from_slice(&bytes),
+        _ => {}
+    });
+    let isn = world.isn();
+    let host = TcpHost::connect(Instant::ORIGIN, client, server, isn, Config::default(), Raw::new());
+    world.add("client", host, |cx, input| {
+        if let Input::Connected = input {
+            cx.machine().send.push(vec![6; 5000].into());
+            cx.machine().finish = true;
+        }
+    });
+    let mut largest = 0;
+    world
+        .run_with(|entry| {
+            if let Happening::Packet(seen) = entry.what {
+                largest = largest.max(seen.packet.size());
+            }
+        })
+        .unwrap();
+    drop(world);
+    assert_eq!(heard, [6; 5000]);
+    assert_eq!(largest, 1500);
+}
+
+#[test]
 fn an_abort_is_a_reset_for_the_peer() {
     for by_machine in [false, true] {
         let mut world = world(8, link());

@@ -1,64 +1,20 @@
 //! Hosts with machines and applications, on one network, in one virtual time.
 
+mod entry;
+mod host;
+
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use drywire_core::{BytesMut, Instant, Rng, Seed, StreamMachine};
-use drywire_tcp::{CloseReason, Segment, SeqNumber, State, Transmit};
+use drywire_tcp::{CloseReason, Segment, SeqNumber, State};
 
+pub use self::entry::{Entry, Happening};
+
+use self::host::{Actor, Host};
 use crate::app::Requests;
-use crate::{Context, Input, Network, Observation, Packet, RunError, RunFailure, Schedule, TcpHost};
-
-/// One thing that happened in a [`World`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// When.
-    pub at: Instant,
-    /// What.
-    pub what: Happening,
-}
-
-/// What happened in a [`World`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Happening {
-    /// Something became of a packet.
-    Packet(Observation),
-    /// A connection went from one state to another.
-    State {
-        /// Whose connection.
-        host: Arc<str>,
-        /// From this state.
-        from: State,
-        /// To this one.
-        to: State,
-    },
-    /// An application wrote into the log.
-    Note {
-        /// Whose application.
-        host: Arc<str>,
-        /// What it wrote.
-        text: String,
-    },
-}
-
-impl fmt::Display for Entry {
-    /// One line, which for packets ends in the segment as it reads.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.what {
-            Happening::Packet(observation) => {
-                write!(f, "{observation}: ")?;
-                let Packet { source, destination, bytes } = &observation.packet;
-                match Segment::parse(bytes, *source, *destination) {
-                    Ok(segment) => write!(f, "{segment}"),
-                    Err(error) => write!(f, "{error}"),
-                }
-            }
-            Happening::State { host, from, to } => write!(f, "{} {host} {from} -> {to}", self.at),
-            Happening::Note { host, text } => write!(f, "{} {host}: {text}", self.at),
-        }
-    }
-}
+use crate::{Context, Input, Network, Packet, RunError, RunFailure, Schedule, TcpHost};
 
 /// How a run of a [`World`] went.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -229,7 +185,7 @@ impl<'a> World<'a> {
         app: impl FnMut(&mut Context<'_, M>, Input<M::Event, M::Error>) + 'a,
     ) {
         self.wakes.push(host.starts(), Wake::Start(self.hosts.len()));
-        let host = Box::new(Actor { host, app, closed: None });
+        let host = Box::new(Actor::new(host, app));
         self.hosts.push(Slot { name: name.into(), host, started: false, woken: false, told: State::Closed });
     }
 
@@ -442,91 +398,5 @@ impl Slot<'_> {
     fn waits_for(&mut self) -> Option<String> {
         let waits = !self.host.is_closed() && self.host.state() != State::Listen;
         waits.then(|| format!("{} {}", self.name, self.host.waits_for()))
-    }
-}
-
-/// A [`TcpHost`] of any machine, with its application.
-trait Host {
-    fn local(&self) -> SocketAddr;
-    fn remote(&self) -> Option<SocketAddr>;
-    fn state(&self) -> State;
-    fn closed(&self) -> Option<CloseReason>;
-    fn is_closed(&self) -> bool;
-    fn waits_for(&mut self) -> String;
-    fn handle_segment(&mut self, now: Instant, source: IpAddr, segment: &Segment<'_>);
-    fn poll_transmit(&mut self, now: Instant, out: &mut BytesMut) -> Option<Transmit>;
-    fn poll_timeout(&self) -> Option<Instant>;
-    fn handle_timeout(&mut self, now: Instant);
-    /// Gives the application one input; `false` where there is none.
-    fn step(&mut self, now: Instant, woken: &mut bool, requests: &mut Requests) -> bool;
-}
-
-struct Actor<M, F> {
-    host: TcpHost<M>,
-    app: F,
-    closed: Option<CloseReason>,
-}
-
-impl<M, F> Host for Actor<M, F>
-where
-    M: StreamMachine,
-    F: FnMut(&mut Context<'_, M>, Input<M::Event, M::Error>),
-{
-    fn local(&self) -> SocketAddr {
-        self.host.connection().local()
-    }
-
-    fn remote(&self) -> Option<SocketAddr> {
-        self.host.connection().remote()
-    }
-
-    fn state(&self) -> State {
-        self.host.state()
-    }
-
-    fn closed(&self) -> Option<CloseReason> {
-        self.closed
-    }
-
-    fn is_closed(&self) -> bool {
-        self.host.is_closed()
-    }
-
-    fn waits_for(&mut self) -> String {
-        self.host.waits_for()
-    }
-
-    fn handle_segment(&mut self, now: Instant, source: IpAddr, segment: &Segment<'_>) {
-        self.host.handle_segment(now, source, segment);
-    }
-
-    fn poll_transmit(&mut self, now: Instant, out: &mut BytesMut) -> Option<Transmit> {
-        self.host.poll_transmit(now, out)
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.host.poll_timeout()
-    }
-
-    fn handle_timeout(&mut self, now: Instant) {
-        self.host.handle_timeout(now);
-    }
-
-    fn step(&mut self, now: Instant, woken: &mut bool, requests: &mut Requests) -> bool {
-        let input = if let Some(input) = self.host.poll_input(now) {
-            input
-        } else if std::mem::take(woken) && self.host.is_connected() && !self.host.is_closed() {
-            Input::Woken
-        } else {
-            return false;
-        };
-        if let Input::Closed(reason) = input {
-            self.closed = Some(reason);
-        }
-        (self.app)(&mut Context::new(now, self.host.machine(), requests), input);
-        if std::mem::take(&mut requests.abort) {
-            self.host.abort();
-        }
-        true
     }
 }
