@@ -352,6 +352,8 @@ fn an_abort_is_a_reset_for_the_peer() {
         let host = listen(&mut world);
         world.add("server", host, move |cx, input| {
             if let Input::Event(_) = input {
+                // Comes too late, and the world does not wait for it.
+                cx.wake_at(Instant::from_secs(1000));
                 if by_machine {
                     cx.machine().abort = true;
                 } else {

@@ -201,7 +201,8 @@ impl<'a> World<'a> {
     }
 
     fn run_to_end(&mut self, log: &mut Log<'_>) -> Result<WorldReport, RunError> {
-        loop {
+        // A wake that a closed application once asked for keeps nobody waiting.
+        while self.network.in_flight() > 0 || !self.hosts.iter().all(|slot| slot.host.is_closed()) {
             let deadlines = self.hosts.iter().filter_map(Slot::poll_timeout);
             let others = [self.network.poll_timeout(), self.wakes.next_at()];
             let Some(next) = deadlines.chain(others.into_iter().flatten()).min() else { break };
