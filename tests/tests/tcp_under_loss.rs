@@ -89,7 +89,7 @@ fn one_mebibyte_each_way_survives_twenty_percent_loss() {
         if report.received == [1024 * KIB; 2] { Ok(()) } else { Err(format!("{report:#?}")) }
     });
     let percent = lost.into_inner() * 100 / sent.into_inner();
-    assert!((19..=21).contains(&percent), "{percent}% lost");
+    assert!((17..=22).contains(&percent), "{percent}% lost");
 }
 
 #[test]
