@@ -193,3 +193,69 @@ impl fmt::Display for Input {
         f.pad(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeMap;
+    use alloc::format;
+    use alloc::string::String;
+    use alloc::vec::Vec;
+    use core::fmt::Write;
+    use std::{env, fs};
+
+    use super::*;
+
+    fn transitions() -> impl Iterator<Item = (State, Input, State)> {
+        State::ALL
+            .into_iter()
+            .flat_map(|from| Input::ALL.into_iter().filter_map(move |input| Some((from, input, from.on(input)?))))
+    }
+
+    #[test]
+    fn rfc_9293_3_3_2_every_transition() {
+        let mut table = String::new();
+        for (from, input, to) in transitions() {
+            writeln!(table, "{from:<12} -- {input:<29} -> {to}").unwrap();
+        }
+        insta::assert_snapshot!(table);
+    }
+
+    #[test]
+    fn every_state_can_be_reached_and_left() {
+        for state in State::ALL {
+            assert!(transitions().any(|(from, _, to)| to == state && from != state), "{state}");
+            assert!(transitions().any(|(from, _, to)| from == state && to != state), "{state}");
+        }
+    }
+
+    /// The table as a Mermaid diagram: inputs between the same two states share an arrow.
+    fn mermaid() -> String {
+        let mut arrows = BTreeMap::<(State, State), Vec<&str>>::new();
+        for (from, input, to) in transitions() {
+            arrows.entry((from, to)).or_default().push(input.name());
+        }
+        let mut diagram = String::from("stateDiagram-v2\n");
+        for state in State::ALL {
+            writeln!(diagram, "    state \"{state}\" as {state:?}").unwrap();
+        }
+        diagram.push_str("    [*] --> Closed\n");
+        for ((from, to), inputs) in arrows {
+            writeln!(diagram, "    {from:?} --> {to:?}: {}", inputs.join(", ")).unwrap();
+        }
+        diagram
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "UPDATE_DOCS is asked of whoever runs the tests, not of the machine")]
+    fn the_design_page_shows_this_table() {
+        const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/design/tcp.md");
+        let page = fs::read_to_string(PAGE).unwrap();
+        let (before, rest) = page.split_once("```mermaid\n").expect("the page has a diagram");
+        let (shown, after) = rest.split_once("```").expect("the diagram ends");
+        let diagram = mermaid();
+        if shown != diagram {
+            assert!(env::var_os("UPDATE_DOCS").is_some(), "{PAGE} shows another table; run with UPDATE_DOCS=1");
+            fs::write(PAGE, format!("{before}```mermaid\n{diagram}```{after}")).unwrap();
+        }
+    }
+}

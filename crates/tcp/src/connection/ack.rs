@@ -1,7 +1,7 @@
 //! Acknowledgments of what we sent: the fifth step of RFC 9293 3.10.7.4, and loss recovery (RFC 5681, RFC 6582).
 
 use super::{CloseReason, Connection};
-use crate::{Flags, Input, Segment, SeqNumber, State};
+use crate::{Flags, Header, Input, Segment, SeqNumber, State};
 
 /// What is known about losses.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Connection {
         let window = u32::from(header.window) << self.snd_shift;
         let (una, old_window) = (self.snd_una, self.snd_wnd);
         if ack.after(una) {
-            self.acknowledge(ack);
+            self.acknowledge(header);
         }
         if ack.at_or_after(una) && self.is_newer(header.seq, ack) {
             self.update_window(window, header.seq, ack);
@@ -78,15 +78,16 @@ impl Connection {
         }
     }
 
-    /// Everything before `ack` has arrived.
-    fn acknowledge(&mut self, ack: SeqNumber) {
+    /// Everything before SEG.ACK has arrived.
+    fn acknowledge(&mut self, header: &Header) {
+        let ack = header.ack;
         let acked = ack.since(self.snd_una);
         let flight = self.snd_max.since(self.snd_una);
         let bytes = self.send.len().min(acked as usize);
         self.send.advance(bytes);
         self.snd_una = ack;
         self.snd_nxt = self.snd_nxt.max(ack);
-        self.measure(ack);
+        self.measure(header);
         self.retries = 0;
         self.recover(acked, flight);
         // RFC 6298 5.2 and 5.3. While the window is closed, the persist timer runs in its place.
@@ -110,20 +111,27 @@ impl Connection {
     }
 
     /// Our SYN is acknowledged.
-    pub(super) fn acknowledge_syn(&mut self, ack: SeqNumber) {
-        self.snd_una = ack;
-        self.snd_nxt = self.snd_nxt.max(ack);
-        self.measure(ack);
+    pub(super) fn acknowledge_syn(&mut self, header: &Header) {
+        self.snd_una = header.ack;
+        self.snd_nxt = self.snd_nxt.max(header.ack);
+        self.measure(header);
         self.timers.retransmit = None;
     }
 
-    /// Takes the round-trip time if the timed segment is acknowledged.
-    fn measure(&mut self, ack: SeqNumber) {
-        if let Some((end, sent)) = self.timed
-            && ack.at_or_after(end)
-        {
-            self.rtt.sample(self.now - sent);
-            self.timed = None;
+    /// Takes the round-trip time if the timed segment is acknowledged. If none is timed, because something was sent
+    /// twice, the peer's echo of our clock tells which of the two it answers.
+    fn measure(&mut self, header: &Header) {
+        match self.timed {
+            Some((end, sent)) if header.ack.at_or_after(end) => {
+                self.rtt.sample(self.now - sent);
+                self.timed = None;
+            }
+            Some(_) => {}
+            None => {
+                if let Some(rtt) = self.echoed_rtt(header) {
+                    self.rtt.sample(rtt);
+                }
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 mod ack;
 mod receive;
 mod timers;
+mod timestamps;
 mod transmit;
 mod window;
 
@@ -22,6 +23,7 @@ use crate::{Config, Input, SeqNumber, State};
 
 use ack::Recovery;
 use timers::Timers;
+use timestamps::Echo;
 use transmit::Reply;
 
 /// What a connection tells its user. Each comes at most once, in this order.
@@ -122,6 +124,8 @@ pub struct Connection {
     /// The persist timer went off: something is to be sent into the closed window.
     probe: bool,
     last_sent: Instant,
+    /// When something was last sent again.
+    resent_at: Instant,
 
     // Receive sequence variables (RFC 9293 3.3.1).
     irs: SeqNumber,
@@ -133,6 +137,8 @@ pub struct Connection {
     rcv_shift: u8,
     /// Whether both sides scale their windows.
     scaling: bool,
+    /// Present if both sides send timestamps.
+    echo: Option<Echo>,
     recv: RecvBuf,
     assembler: Assembler,
     /// The sequence number of the peer's FIN, once it is known.
@@ -217,12 +223,14 @@ impl Connection {
             resend_head: false,
             probe: false,
             last_sent: Instant::ORIGIN,
+            resent_at: Instant::ORIGIN,
             irs: SeqNumber::default(),
             rcv_nxt: SeqNumber::default(),
             rcv_edge: SeqNumber::default(),
             rcv_adv: SeqNumber::default(),
             rcv_shift: config.window_shift(),
             scaling: false,
+            echo: None,
             recv: RecvBuf::new(),
             assembler: Assembler::new(config.max_out_of_order),
             rcv_fin: None,

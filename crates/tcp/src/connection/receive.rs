@@ -5,9 +5,9 @@ use core::time::Duration;
 
 use drywire_core::Instant;
 
+use super::timestamps::{Echo, OPTION_LEN};
 use super::transmit::Reply;
 use super::{Challenges, CloseReason, Connection};
-use crate::congestion::NewReno;
 use crate::{Config, Flags, Input, Options, Segment, SeqNumber, State};
 
 impl Connection {
@@ -76,7 +76,7 @@ impl Connection {
         }
         self.receive_syn(segment);
         if has_ack {
-            self.acknowledge_syn(header.ack);
+            self.acknowledge_syn(header);
             self.establish(Input::SynAck);
             self.ack_now = true;
             self.receive_text(header.seq + 1, segment);
@@ -90,13 +90,18 @@ impl Connection {
     fn on_arrival(&mut self, from: SocketAddr, segment: &Segment<'_>) {
         let header = &segment.header;
         let (seq, flags) = (header.seq, header.flags);
+        if self.lacks_timestamps(header) {
+            return;
+        }
         // First, check the sequence number. A segment that begins at the right edge of the window has no acceptable
         // text, but its acknowledgment counts: with a closed window that is the special allowance that the RFC asks for,
         // and with an open one it is the state of a sender that has filled the window and lost a part.
         let at_right_edge = seq == self.rcv_nxt + self.rcv_wnd();
-        if !at_right_edge && !self.is_acceptable(seq, segment.sequence_len()) {
+        let acceptable = at_right_edge || self.is_acceptable(seq, segment.sequence_len());
+        if !acceptable || self.is_outdated(header) {
             return self.on_unacceptable(segment);
         }
+        self.keep_timestamp(header);
         // Second, check the RST bit.
         if flags.contains(Flags::RST) {
             if seq == self.rcv_nxt {
@@ -125,7 +130,7 @@ impl Connection {
             if header.ack.at_or_before(self.snd_una) || header.ack.after(self.snd_max) {
                 return self.reset_sender(from, segment);
             }
-            self.acknowledge_syn(header.ack);
+            self.acknowledge_syn(header);
             self.update_window(u32::from(header.window) << self.snd_shift, seq, header.ack);
             self.establish(Input::AckOfSyn);
         } else if !self.receive_ack(segment) {
@@ -190,8 +195,8 @@ impl Connection {
     /// Takes from a SYN what it announces.
     fn receive_syn(&mut self, segment: &Segment<'_>) {
         let header = &segment.header;
-        self.negotiate(&header.options);
         self.start_receiving(header.seq);
+        self.negotiate(&header.options);
         // The window of a SYN is never scaled (RFC 7323 2.2).
         let window = u32::from(header.window);
         (self.snd_wnd, self.max_snd_wnd) = (window, window);
@@ -204,13 +209,19 @@ impl Connection {
         let default = if ipv6 { 1220 } else { 536 };
         let theirs = options.mss.unwrap_or(default).max(Config::MIN_MSS);
         self.snd_mss = u32::from(theirs.min(self.config.mss_for(ipv6)));
-        self.congestion = NewReno::new(self.snd_mss, self.config.initial_window);
         // RFC 7323 2.2 and 2.3: scaled only if both have said so, and by 14 at most.
         (self.snd_shift, self.rcv_shift) = match options.window_scale {
             Some(shift) => (shift.min(Config::MAX_SHIFT), self.config.window_shift()),
             None => (0, 0),
         };
         self.scaling = options.window_scale.is_some();
+        // RFC 7323 3.2: in every segment from now on, or in none.
+        self.echo =
+            options.timestamps.filter(|_| self.config.timestamps).map(|it| Echo::new(it, self.now, self.rcv_nxt));
+        if self.echo.is_some() {
+            // RFC 9293 3.7.1: what options take is not left for text.
+            self.snd_mss -= OPTION_LEN;
+        }
     }
 
     /// The seventh and eighth step: text and FIN, which begin at `seq`.

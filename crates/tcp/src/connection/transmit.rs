@@ -63,6 +63,7 @@ impl Connection {
             mss: Some(self.config.mss_for(self.local.is_ipv6())),
             // RFC 7323 2.2: in a SYN-ACK only if the SYN had it.
             window_scale: (!answers || self.scaling).then_some(self.rcv_shift),
+            timestamps: self.syn_timestamps(answers),
             ..Options::default()
         };
         let (flags, ack) =
@@ -178,6 +179,7 @@ impl Connection {
         if seq.before(self.snd_max) {
             // Karn's algorithm (RFC 6298 3): the answer to this one says nothing about the round-trip time.
             self.timed = None;
+            self.resent_at = self.now;
         } else if self.timed.is_none() {
             self.timed = Some((end, self.now));
         }
@@ -198,7 +200,8 @@ impl Connection {
     fn stream_header(&mut self, to: SocketAddr, seq: SeqNumber, flags: Flags) -> Header {
         self.ack_now = false;
         let window = self.offer_window();
-        Header { seq, ack: self.rcv_nxt, flags, window, ..self.header(to) }
+        let options = Options { timestamps: self.stream_timestamps(), ..Options::default() };
+        Header { seq, ack: self.rcv_nxt, flags, window, options, ..self.header(to) }
     }
 
     fn header(&self, to: SocketAddr) -> Header {

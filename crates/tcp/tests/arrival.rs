@@ -1,0 +1,140 @@
+//! The checks of an arriving segment in the synchronized states: RFC 9293 3.10.7.4, first to fifth step, and RFC 5961.
+
+mod common;
+
+use common::{ACK, Bench, FIN, RST, SYN, config, ms, segment};
+use drywire_core::Instant;
+use drywire_tcp::{CloseReason, Config, Event, Flags, State};
+
+const CHALLENGE: [&str; 1] = ["ACK seq=1001 ack=5001 win=10000 len=0"];
+
+#[test]
+fn rfc_9293_3_10_7_4_first_unacceptable_segments_are_acknowledged_and_dropped() {
+    let mut bench = Bench::established();
+    // Before the window, beyond it, and without text.
+    for old in
+        [segment(ACK, 4990, 1001).data(b"old"), segment(ACK, 15_002, 1001).data(b"far"), segment(ACK, 4999, 1001)]
+    {
+        assert_eq!(bench.arrives(old), CHALLENGE);
+    }
+    assert!(bench.reads().is_empty());
+}
+
+#[test]
+fn rfc_9293_3_4_text_is_acceptable_if_its_first_or_last_byte_is_in_the_window() {
+    let mut bench = Bench::established();
+    assert_eq!(bench.arrives(segment(ACK, 4999, 1001).data(b"..abc")), ["ACK seq=1001 ack=5004 win=9997 len=0"]);
+    assert_eq!(bench.reads(), b"abc");
+    let long = vec![b'x'; 11_000];
+    assert_eq!(bench.arrives(segment(ACK, 5004, 1001).data(&long)), ["ACK seq=1001 ack=15001 win=0 len=0"]);
+    assert_eq!(bench.reads().len(), 9_997);
+}
+
+#[test]
+fn rfc_9293_3_10_7_4_first_a_closed_window_still_takes_acks_and_resets() {
+    let mut bench = Bench::established();
+    bench.arrives(segment(ACK, 5001, 1001).data(&[0; 10_000]));
+    bench.sends(500);
+    // Text is not taken, but its acknowledgment is.
+    let answer = bench.arrives(segment(ACK, 15_001, 1501).data(b"x"));
+    assert_eq!(answer, ["ACK seq=1501 ack=15001 win=0 len=0"]);
+    assert_eq!(bench.end.unacknowledged(), 0);
+    bench.arrives(segment(RST, 15_001, 0));
+    assert_eq!(bench.events(), [Event::Closed(CloseReason::Reset)]);
+}
+
+#[test]
+fn the_ack_of_a_sender_that_has_filled_the_window_counts() {
+    let mut bench = Bench::established();
+    bench.sends(500);
+    // The peer has sent 10,000 bytes, all of which were lost: its pure ACK begins at the right edge.
+    assert!(bench.arrives(segment(ACK, 15_001, 1501)).is_empty());
+    assert_eq!(bench.end.unacknowledged(), 0);
+}
+
+#[test]
+fn rfc_5961_3_2_reset_counts_only_at_exactly_rcv_nxt() {
+    let mut bench = Bench::established();
+    assert!(bench.arrives(segment(RST, 5000, 0)).is_empty());
+    assert!(bench.arrives(segment(RST, 15_001 + 1, 0)).is_empty());
+    assert_eq!(bench.arrives(segment(RST, 5002, 0)), CHALLENGE);
+    assert_eq!(bench.end.state(), State::Established);
+    assert!(bench.arrives(segment(RST, 5001, 0)).is_empty());
+    assert_eq!((bench.end.state(), bench.end.poll_timeout()), (State::Closed, None));
+    assert_eq!(bench.events(), [Event::Closed(CloseReason::Reset)]);
+}
+
+#[test]
+fn rfc_5961_4_2_any_syn_is_challenged() {
+    let mut bench = Bench::established();
+    for seq in [5001, 5002, 9, 15_001] {
+        assert_eq!(bench.arrives(segment(SYN, seq, 0)), CHALLENGE);
+        assert_eq!(bench.arrives(segment(SYN | ACK, seq, 1001)), CHALLENGE);
+    }
+    assert_eq!(bench.end.state(), State::Established);
+}
+
+#[test]
+fn rfc_5961_5_2_acks_outside_the_range_are_challenged_and_their_text_dropped() {
+    let mut bench = Bench::established();
+    // SND.UNA - MAX.SND.WND =< SEG.ACK =< SND.NXT.
+    for ack in [1002, 1001u32.wrapping_sub(10_001), 0x8000_0000] {
+        assert_eq!(bench.arrives(segment(ACK, 5001, ack).data(b"forged")), CHALLENGE);
+    }
+    assert!(bench.reads().is_empty());
+}
+
+#[test]
+fn rfc_9293_3_10_7_4_fifth_text_with_an_old_ack_is_kept() {
+    let mut bench = Bench::established();
+    bench.sends(500);
+    bench.arrives(segment(ACK, 5001, 1501));
+    bench.arrives(segment(ACK, 5001, 1001).data(b"overtaken"));
+    assert_eq!(bench.reads(), b"overtaken");
+}
+
+#[test]
+fn rfc_9293_3_10_7_4_fifth_segments_without_ack_are_dropped() {
+    let mut bench = Bench::established();
+    assert!(bench.arrives(segment(Flags::NONE, 5001, 0).data(b"x")).is_empty());
+    assert!(bench.arrives(segment(FIN, 5001, 0)).is_empty());
+    assert_eq!(bench.end.state(), State::Established);
+    assert!(bench.reads().is_empty());
+}
+
+#[test]
+fn rfc_9293_3_10_7_4_fifth_an_old_segment_does_not_update_the_window() {
+    let mut bench = Bench::established();
+    bench.arrives(segment(ACK, 5001, 1001).data(b"old"));
+    bench.arrives(segment(ACK, 5004, 1001).data(b"new"));
+    // SND.WL1: an overtaken segment with an older SEG.SEQ and a closed window. It would be dropped at once if its text did
+    // not reach into the window.
+    bench.arrives(segment(ACK, 5001, 1001).window(0).data(b"oldnew!"));
+    assert_eq!(bench.sends(100).len(), 1);
+    // SND.WL2: the same SEG.SEQ with an older SEG.ACK.
+    bench.arrives(segment(ACK, 5008, 1101));
+    bench.arrives(segment(ACK, 5008, 1001).window(0));
+    assert_eq!(bench.sends(100).len(), 1);
+}
+
+#[test]
+fn rfc_5961_7_challenges_are_limited() {
+    let config = Config { challenge_acks: 3, ..config() };
+    let mut bench = Bench::established_with(config, segment(SYN | ACK, 5000, 1001));
+    bench.now = Instant::from_secs(5);
+    let answered = |bench: &mut Bench| (0..10).map(|_| bench.arrives(segment(SYN, 1, 0)).len()).sum::<usize>();
+    assert_eq!(answered(&mut bench), 3);
+    bench.now += ms(999);
+    assert_eq!(answered(&mut bench), 0);
+    bench.now += ms(1);
+    assert_eq!(answered(&mut bench), 3);
+}
+
+#[test]
+fn urgent_data_is_delivered_in_line() {
+    let mut bench = Bench::established();
+    let mut urgent = segment(ACK | Flags::URG, 5001, 1001).data(b"now!");
+    urgent.header.urgent = 2;
+    bench.arrives(urgent);
+    assert_eq!(bench.reads(), b"now!");
+}
