@@ -51,7 +51,7 @@ async function inPage() {
     if (picture) await page.screenshot({ path: picture, fullPage: true });
     assert.deepEqual(await page.evaluate(inPage), {
       echo: "from a browser",
-      ws: ["echo", "text", 100_000, 1000, "bye", true],
+      ws: ["echo", "text", 100_000, 1000, "", true],
       events: true,
     });
     assert.deepEqual(problems, []);

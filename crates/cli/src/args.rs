@@ -1,0 +1,112 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// TCP, HTTP/1.1 and WebSocket from pure state machines.
+#[derive(Debug, Parser)]
+#[command(name = "drywire", version, about, disable_help_subcommand = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve HTTP and WebSocket: a page, an echo, byte streams, and one event feed by every technique.
+    Serve(Serve),
+    /// Fetch a URL.
+    Get(Get),
+    /// Open a WebSocket: lines of standard input go out as text messages, what arrives is printed.
+    ///
+    /// At the end of the input it waits until nothing has arrived for half a second, and closes with 1000.
+    Ws(Ws),
+    /// Run client and server over a simulated network and print every segment, head and frame.
+    Tour(Tour),
+}
+
+/// What carries the machines' bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Runtime {
+    /// Tasks on tokio.
+    Tokio,
+    /// Threads on std::net.
+    Std,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Serve {
+    /// Where to listen; port 0 picks a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    #[arg(long, value_enum, default_value = "tokio")]
+    pub(crate) runtime: Runtime,
+    /// Do not log requests.
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Get {
+    /// An http:// URL.
+    pub(crate) url: String,
+    /// The request's method (GET, or POST with --data).
+    #[arg(short = 'X', long = "request", value_name = "METHOD")]
+    pub(crate) method: Option<String>,
+    /// A field line to send, 'Name: value'; 'Name:' leaves out one that would be sent by itself.
+    #[arg(short = 'H', long = "header", value_name = "FIELD")]
+    pub(crate) fields: Vec<String>,
+    /// Content to send: text, or @FILE for a file's text without its line breaks (@- for standard input).
+    #[arg(short = 'd', long = "data", value_name = "DATA")]
+    pub(crate) data: Option<String>,
+    /// Write the content to this file instead of standard output.
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Show the heads of both directions on standard error.
+    #[arg(short = 'v', long = "verbose")]
+    pub(crate) verbose: bool,
+    #[arg(long, value_enum, default_value = "tokio")]
+    pub(crate) runtime: Runtime,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Ws {
+    /// A ws:// URL.
+    pub(crate) url: String,
+    /// A sub-protocol to offer; repeat it for more, the preferred one first.
+    #[arg(long = "protocol", value_name = "NAME")]
+    pub(crate) protocols: Vec<String>,
+    /// A field line for the opening handshake, 'Name: value'.
+    #[arg(short = 'H', long = "header", value_name = "FIELD")]
+    pub(crate) fields: Vec<String>,
+    /// The Origin to state.
+    #[arg(long, value_name = "ORIGIN")]
+    pub(crate) origin: Option<String>,
+    #[arg(long, value_enum, default_value = "tokio")]
+    pub(crate) runtime: Runtime,
+}
+
+/// How the tour is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A sequence diagram for a terminal.
+    Text,
+    /// A Mermaid sequence diagram.
+    Mermaid,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Tour {
+    /// The seed of the network and of both hosts: the same seed prints the same bytes.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How many packets in a hundred the network loses, each way.
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=60))]
+    pub(crate) loss: u32,
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
+}

@@ -1,0 +1,80 @@
+//! `drywire serve`.
+
+mod tasks;
+mod threads;
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::thread;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::Failure;
+use crate::args::{Runtime, Serve};
+use crate::site::Event;
+
+pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
+    let log = Log { quiet: args.quiet };
+    match args.runtime {
+        Runtime::Tokio => tasks::run(args.listen, log),
+        Runtime::Std => threads::run(args.listen, log),
+    }
+}
+
+/// Tells what happens on standard error.
+#[derive(Clone, Copy)]
+struct Log {
+    quiet: bool,
+}
+
+impl Log {
+    fn event(self, peer: SocketAddr, event: &Event) {
+        match event {
+            Event::Request(_) => {}
+            Event::Answered { method, target, status } => {
+                self.line(peer, format_args!("{method} {} {status}", target.escape_debug()));
+            }
+            Event::Closed(Some(frame)) => self.line(peer, format_args!("WebSocket closed with {}", frame.code)),
+            Event::Closed(None) => self.line(peer, format_args!("WebSocket closed")),
+        }
+    }
+
+    fn failed(self, peer: SocketAddr, error: &dyn std::fmt::Display) {
+        self.line(peer, format_args!("{error}"));
+    }
+
+    fn line(self, peer: SocketAddr, what: std::fmt::Arguments<'_>) {
+        if !self.quiet {
+            // A log that nobody reads any more must not end the server.
+            let _ = writeln!(std::io::stderr().lock(), "{peer} {what}");
+        }
+    }
+}
+
+/// The first line of standard output.
+fn announce(address: SocketAddr) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "listening on http://{address}").and_then(|()| out.flush()).map_err(Failure::failed)
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
+    Failure::usage(format_args!("cannot listen on {address}: {error}"))
+}
+
+/// Calls `stop` at the first SIGINT or SIGTERM; the second one ends the program as it would by default.
+fn at_signal(stop: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(Failure::failed)?;
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            let mut signals = signals.forever();
+            signals.next();
+            stop();
+            if let Some(signal) = signals.next() {
+                let _ = signal_hook::low_level::emulate_default_handler(signal);
+            }
+        })
+        .map(drop)
+        .map_err(Failure::failed)
+}

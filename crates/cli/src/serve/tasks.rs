@@ -1,0 +1,50 @@
+//! The site on tokio, a task for each connection.
+
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use drywire::tokio::{Driver, Server, ShutdownHandle, TcpTransport, Turn};
+
+use super::{Log, announce, at_signal, cannot_listen};
+use crate::Failure;
+use crate::pulse::Pulse;
+use crate::site::{Calendar, Session, Site};
+
+pub(super) fn run(listen: SocketAddr, log: Log) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
+    runtime.block_on(async {
+        let server = Server::bind(listen).await.map_err(|error| cannot_listen(listen, &error))?;
+        let shutdown = server.shutdown_handle();
+        at_signal(move || shutdown.shutdown())?;
+        announce(server.local_addr())?;
+        let site = Site::new();
+        let handler = move |transport, peer, shutdown| connection(site.clone(), transport, peer, shutdown, log);
+        server.run(handler).await.map(drop).map_err(Failure::failed)
+    })
+}
+
+async fn connection(site: Site, transport: TcpTransport, peer: SocketAddr, shutdown: ShutdownHandle, log: Log) {
+    let now = transport.now();
+    let calendar = Calendar::new(now, SystemTime::now());
+    let pulse = Pulse::default();
+    let mut driver = Driver::new(Session::new(now, site, calendar, pulse.waker()), transport);
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            turn = driver.next_turn() => match turn {
+                Ok(Turn::Event(event)) => log.event(peer, &event),
+                Ok(Turn::Closed) => return,
+                // Room: the next turn polls the session.
+                Ok(_) => {}
+                Err(error) => return log.failed(peer, &error),
+            },
+            // News for the session, likewise.
+            () = pulse.beat() => {}
+            () = shutdown.requested(), if !stopping => {
+                stopping = true;
+                let now = driver.now();
+                driver.machine_mut().shutdown(now);
+            }
+        }
+    }
+}

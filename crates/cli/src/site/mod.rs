@@ -1,0 +1,62 @@
+//! What `drywire serve` serves, as a machine: it runs on tokio, on threads, and over the simulated network alike.
+
+mod exchange;
+mod feed;
+mod route;
+mod session;
+mod socket;
+
+use std::time::{Duration, SystemTime};
+
+use drywire::{Bytes, Instant, http, ws};
+
+pub(crate) use feed::Feed;
+pub(crate) use session::{Event, Session, SessionError};
+
+/// The largest event, in bytes.
+const EVENT_MAX: usize = 64 * 1024;
+
+/// What all connections of a server share. Clones are cheap and share one feed.
+#[derive(Clone)]
+pub(crate) struct Site {
+    pub(crate) feed: Feed,
+    /// The limits and times of each connection.
+    pub(crate) http: http::server::Config,
+    pub(crate) ws: ws::Config,
+    /// The content of `/bytes/N`, again and again.
+    block: Bytes,
+}
+
+impl Site {
+    pub(crate) fn new() -> Self {
+        const LINE: &[u8; 64] = b"0123456789 abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXY\n";
+        Self {
+            feed: Feed::default(),
+            http: http::server::Config::default(),
+            ws: ws::Config::default(),
+            block: LINE.repeat(1024).into(),
+        }
+    }
+}
+
+/// Tells the date from a machine's own time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Calendar {
+    origin: SystemTime,
+}
+
+impl Calendar {
+    /// `date` is the date at `now`.
+    pub(crate) fn new(now: Instant, date: SystemTime) -> Self {
+        Self { origin: date.checked_sub(now - Instant::ORIGIN).unwrap_or(SystemTime::UNIX_EPOCH) }
+    }
+
+    /// The `Date` field's value at `now` (RFC 9110 5.6.7).
+    fn http_date(self, now: Instant) -> String {
+        let since: Duration = now - Instant::ORIGIN;
+        httpdate::fmt_http_date(self.origin.checked_add(since).unwrap_or(self.origin))
+    }
+}
+
+#[cfg(test)]
+mod tests;
