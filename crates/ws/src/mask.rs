@@ -1,8 +1,5 @@
 //! Masking (RFC 6455, 5.3).
 
-/// How many bytes are combined at once. The compiler turns the loop over them into vector instructions.
-const WIDTH: usize = 32;
-
 /// Combines `bytes` with the masking `key` by exclusive or, which both masks and unmasks (RFC 6455, 5.3).
 ///
 /// `offset` is the position of `bytes` in the payload of its frame: the key starts anew with each frame and goes on
@@ -22,23 +19,14 @@ const WIDTH: usize = 32;
 pub fn mask(key: [u8; 4], offset: usize, bytes: &mut [u8]) {
     // Byte i of the payload goes with byte i modulo 4 of the key.
     let key = u32::from_le_bytes(key).rotate_right(8 * (offset as u32 % 4)).to_le_bytes();
-    let mut wide = [0; WIDTH];
-    for (byte, key) in wide.iter_mut().zip(key.into_iter().cycle()) {
-        *byte = key;
-    }
-    let (chunks, rest) = bytes.as_chunks_mut::<WIDTH>();
-    for chunk in chunks {
-        for (byte, key) in chunk.iter_mut().zip(wide) {
-            *byte ^= key;
-        }
-    }
-    let word = u64::from(u32::from_ne_bytes(key));
-    let word = word | word << 32;
-    let (words, rest) = rest.as_chunks_mut::<8>();
+    let half = u64::from(u32::from_ne_bytes(key));
+    let word = half | half << 32;
+    // The compiler turns this loop into vector instructions.
+    let (words, rest) = bytes.as_chunks_mut();
     for bytes in words {
         *bytes = (u64::from_ne_bytes(*bytes) ^ word).to_ne_bytes();
     }
-    for (byte, key) in rest.iter_mut().zip(wide) {
+    for (byte, key) in rest.iter_mut().zip(word.to_ne_bytes()) {
         *byte ^= key;
     }
 }

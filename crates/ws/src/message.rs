@@ -111,10 +111,6 @@ impl From<Bytes> for Message {
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Utf8Bytes(ByteString);
 
-/// From this length on, a vectorised check and a copy of a received payload cost less than the check alone that
-/// the storage type makes (docs/design/ws.md has the figures).
-const COPY_FROM: usize = 1024;
-
 impl Utf8Bytes {
     /// The empty string.
     pub const fn new() -> Self {
@@ -137,8 +133,11 @@ impl Utf8Bytes {
     }
 
     /// A received payload that is to be text.
+    ///
+    /// The storage type checks with the standard library. From [`utf8::LONG`] bytes on, the vectorised check with a
+    /// copy behind it costs less than that check alone (docs/design/ws.md has the figures).
     pub(crate) fn received(payload: Bytes) -> Result<Self, NotUtf8> {
-        if payload.len() < COPY_FROM || payload.is_ascii() {
+        if payload.len() < utf8::LONG {
             ByteString::try_from(payload).map(Self).map_err(|_| NotUtf8)
         } else {
             utf8::check(&payload).map(Self::from)

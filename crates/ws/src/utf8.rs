@@ -3,7 +3,7 @@
 use core::str;
 
 /// From this length on the vectorised check is the faster one.
-const LONG: usize = 64;
+pub(crate) const LONG: usize = 64;
 
 /// The bytes can be no part of UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,6 +16,8 @@ macro_rules! targets {
 
 targets! {
     tcp_pair,
+    ws_connection,
+    ws_handshake,
 }
 
 /// Cuts an input into pieces at points that the input itself chooses.
