@@ -383,12 +383,13 @@ impl<M: StreamMachine, T: Transport> Driver<M, T> {
 
     /// Reads once.
     fn read(&mut self) -> Step<M::Event> {
-        match self.recv.fill_with(self.read_size, |room| self.transport.read(room)) {
+        let result = match self.failure {
+            None => self.recv.fill_with(self.read_size, |room| self.transport.read(room)),
+            // The machine takes nothing any more.
+            Some(_) => self.discard(),
+        };
+        match result {
             Ok(0) => self.recv.finish(),
-            Ok(n) if self.failure.is_some() => {
-                // The machine takes nothing any more.
-                self.recv.skip(n);
-            }
             Ok(n) if n >= self.read_size => {
                 self.read_size = (self.read_size * 2).min(self.config.read_size_max).max(self.read_size);
             }
@@ -406,13 +407,16 @@ impl<M: StreamMachine, T: Transport> Driver<M, T> {
         Step::Again
     }
 
+    fn discard(&mut self) -> io::Result<usize> {
+        self.transport.read(&mut [0; 8 * 1024])
+    }
+
     /// One turn of waiting for the peer's end of stream.
     fn linger(&mut self, discard: usize) -> Step<M::Event> {
-        let mut room = [0; 8 * 1024];
         if discard == 0 || self.give_up.is_some_and(|end| end <= self.transport.now()) {
             return Step::End;
         }
-        match self.transport.read(&mut room) {
+        match self.discard() {
             Ok(0) => {
                 self.recv.finish();
                 return Step::End;

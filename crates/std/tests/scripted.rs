@@ -2,102 +2,19 @@
 
 mod shared;
 
-use std::io::{self, ErrorKind, IoSlice};
-use std::time::Duration;
+use std::io::ErrorKind;
 
 use drywire_core::{Bytes, Instant, StreamMachine};
-use drywire_std::{Config, DriveError, Driver, Interest, Transport, Turn};
+use drywire_std::{Driver, Turn};
 use proptest::prelude::*;
-use shared::{Lines, LinesConfig, Outcome, ReadStep, Rule, Run, Script, Ticker, Toy, Wire, WriteStep, millis};
-
-struct Scripted(Wire);
-
-impl Transport for Scripted {
-    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        self.0.read(room)
-    }
-
-    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.write_vectored(pieces)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-
-    fn shutdown_write(&mut self) -> io::Result<()> {
-        self.0.shutdown_write()
-    }
-
-    fn abort(&mut self) {
-        self.0.abort();
-    }
-
-    fn park(&mut self, interest: Interest, deadline: Option<Instant>) -> io::Result<()> {
-        let Interest { read, write } = interest;
-        let (spurious, ready) = self.0.park(shared::Interest { read, write }, deadline);
-        if !spurious {
-            let next = ready.into_iter().chain(deadline).min().expect("parked for ever");
-            self.0.set_now(next.max(self.0.now()));
-        }
-        Ok(())
-    }
-
-    fn now(&self) -> Instant {
-        self.0.now()
-    }
-}
-
-/// Longer than all pauses of a script together.
-const LINGER: Duration = millis(2_000);
-
-/// Small limits, so that scripts reach them.
-fn limits() -> Config {
-    let mut config = Config::default();
-    config.read_size = 7;
-    config.read_size_max = 20;
-    config.linger = LINGER;
-    config
-}
-
-fn driver<M: Toy>(script: &Script, machine: impl FnOnce(Instant) -> M) -> (Driver<M, Scripted>, Wire) {
-    let wire = Wire::new(script.clone());
-    let machine = machine(wire.now());
-    wire.judge(machine.probe());
-    (Driver::with_config(machine, Scripted(wire.clone()), limits()), wire)
-}
+use shared::blocking::{Scripted, driver, run, run_lines};
+use shared::{
+    Lines, LinesConfig, Outcome, ReadStep, Rule, Script, Stubborn, Ticker, Toy, Wire, WriteStep, data, millis, repeat,
+};
 
 fn cases() -> ProptestConfig {
     // A failure is kept as a test of its own, not as a seed.
     ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() }
-}
-
-fn run<M: Toy>(driver: &mut Driver<M, Scripted>, wire: &Wire) -> Run {
-    let mut events = Vec::new();
-    let outcome = loop {
-        match driver.next_turn() {
-            Ok(Turn::Event(event)) => events.push(String::from_utf8_lossy(&event).into_owned()),
-            Ok(Turn::Closed) => break Outcome::Closed,
-            Ok(_) => {}
-            Err(DriveError::Protocol(rule)) => {
-                wire.check_error();
-                break Outcome::Protocol(rule);
-            }
-            Err(DriveError::Io(error)) => break Outcome::Io(error.kind()),
-        }
-    };
-    // Whatever the end was, it is told once.
-    assert!(matches!(driver.next_turn(), Ok(Turn::Closed)));
-    Run { events, written: wire.written(), outcome }
-}
-
-fn run_lines(script: &Script, config: &LinesConfig) -> (Run, Wire) {
-    let (mut driver, wire) = driver(script, |now| Lines::new(now, *config));
-    (run(&mut driver, &wire), wire)
-}
-
-fn data(bytes: &str) -> ReadStep {
-    ReadStep::Data(bytes.as_bytes().to_vec())
 }
 
 proptest! {
@@ -233,12 +150,41 @@ fn a_deadline_comes_in_time_and_its_farewell_leaves() {
 
 #[test]
 fn a_timer_goes_on_whatever_arrives() {
-    let noise = || [data("noise"), ReadStep::Block(millis(7))];
-    let script = Script { reads: (0..20).flat_map(|_| noise()).collect(), ..Script::default() };
+    let noise = [data("noise"), ReadStep::Block(millis(7))];
+    let script = Script { reads: repeat(&noise, 20), ..Script::default() };
     let (mut driver, wire) = driver(&script, |now| Ticker::new(now, millis(10), 5));
     let run = run(&mut driver, &wire);
     assert_eq!(run.events, ["tick"; 5]);
     assert_eq!((run.written, run.outcome), ("tick\n".repeat(5), Outcome::Closed));
+}
+
+#[test]
+fn the_end_of_the_stream_is_read_once() {
+    let script = Script { reads: vec![data("noise"), ReadStep::End], ..Script::default() };
+    let (mut driver, wire) = driver(&script, |now| Ticker::new(now, millis(10), 5));
+    assert_eq!(run(&mut driver, &wire).events, ["tick"; 5]);
+    assert_eq!(wire.now(), Instant::from_millis(1_050));
+}
+
+#[test]
+fn a_failed_machine_that_never_closes_is_given_up() {
+    let flood = [data("more and more"), ReadStep::Block(millis(30))];
+    let script = Script { reads: [vec![data("x")], repeat(&flood, 1_000)].concat(), ..Script::default() };
+    let (mut driver, wire) = driver(&script, |now| Stubborn::new(now, true));
+    assert_eq!(run(&mut driver, &wire).outcome, Outcome::Protocol(Rule::Bad));
+    assert!(wire.is_aborted());
+    assert_eq!(wire.now(), Instant::from_millis(3_000));
+    // Nothing piled up for a machine that takes nothing.
+    assert_eq!(&driver.into_parts().recv[..], b"x");
+}
+
+#[test]
+fn a_failed_machine_that_waits_for_nothing_is_closed() {
+    let script = Script { reads: vec![data("x"), ReadStep::Block(millis(3)), ReadStep::End], ..Script::default() };
+    let (mut driver, wire) = driver(&script, |now| Stubborn::new(now, false));
+    assert_eq!(run(&mut driver, &wire).outcome, Outcome::Protocol(Rule::Bad));
+    assert!(wire.is_shut() && !wire.is_aborted());
+    assert_eq!(wire.now(), Instant::from_millis(1_003));
 }
 
 #[test]

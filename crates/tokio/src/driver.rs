@@ -374,18 +374,17 @@ impl<M: StreamMachine, T: Transport> Driver<M, T> {
 
     /// Reads once.
     fn read(&mut self, cx: &mut Context<'_>) -> Step<M::Event> {
-        let result = {
+        let result = if self.failure.is_none() {
             let mut room = self.recv.spare(self.read_size);
             // A future of one poll: it keeps nothing.
             pin!(self.transport.read_buf(&mut room)).poll(cx)
+        } else {
+            // The machine takes nothing any more.
+            self.discard(cx)
         };
         match result {
             Poll::Pending => return Step::Wait,
             Poll::Ready(Ok(0)) => self.recv.finish(),
-            Poll::Ready(Ok(n)) if self.failure.is_some() => {
-                // The machine takes nothing any more.
-                self.recv.skip(n);
-            }
             Poll::Ready(Ok(n)) if n >= self.read_size => {
                 self.read_size = (self.read_size * 2).min(self.config.read_size_max).max(self.read_size);
             }
@@ -402,22 +401,24 @@ impl<M: StreamMachine, T: Transport> Driver<M, T> {
         Step::Again
     }
 
+    fn discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut room = [0; 8 * 1024];
+        let mut room = ReadBuf::new(&mut room);
+        Pin::new(&mut self.transport).poll_read(cx, &mut room).map_ok(|()| room.filled().len())
+    }
+
     /// One turn of waiting for the peer's end of stream.
     fn linger(&mut self, discard: usize, cx: &mut Context<'_>) -> Step<M::Event> {
         if discard == 0 || self.give_up.is_some_and(|end| end <= self.clock.now()) {
             return Step::End;
         }
-        let mut room = [0; 8 * 1024];
-        let mut room = ReadBuf::new(&mut room);
-        match Pin::new(&mut self.transport).poll_read(cx, &mut room) {
+        match self.discard(cx) {
             Poll::Pending => return Step::Wait,
-            Poll::Ready(Ok(())) if room.filled().is_empty() => {
+            Poll::Ready(Ok(0)) => {
                 self.recv.finish();
                 return Step::End;
             }
-            Poll::Ready(Ok(())) => {
-                self.state = State::Lingering { discard: discard.saturating_sub(room.filled().len()) };
-            }
+            Poll::Ready(Ok(n)) => self.state = State::Lingering { discard: discard.saturating_sub(n) },
             Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
             // Everything of ours has left: how the peer goes is its own affair.
             Poll::Ready(Err(_)) => return Step::End,

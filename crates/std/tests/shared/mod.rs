@@ -2,16 +2,27 @@
 
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "each test binary uses its part of this module")]
 
+pub mod blocking;
 mod toys;
 mod wire;
 
-pub use toys::{Lines, LinesConfig, Probe, Rule, Ticker, Toy};
+pub use toys::{Lines, LinesConfig, Probe, Rule, Stubborn, Ticker, Toy};
 pub use wire::{Interest, ReadStep, Script, Wire, WriteStep};
 
 use std::time::Duration;
 
 use drywire_core::{Buf as _, Instant, RecvBuf};
 use proptest::prelude::*;
+
+/// Where a wire's own time starts.
+pub const START: Instant = Instant::from_millis(1_000);
+
+/// Longer than all pauses of a script together.
+pub const LINGER: Duration = millis(2_000);
+
+/// Small, so that scripts reach them.
+pub const READ_SIZE: usize = 7;
+pub const READ_SIZE_MAX: usize = 20;
 
 /// How a driver's run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +38,14 @@ pub struct Run {
     pub events: Vec<String>,
     pub written: String,
     pub outcome: Outcome,
+}
+
+pub fn data(bytes: &str) -> ReadStep {
+    ReadStep::Data(bytes.as_bytes().to_vec())
+}
+
+pub fn repeat(steps: &[ReadStep], times: usize) -> Vec<ReadStep> {
+    std::iter::repeat_n(steps, times).flatten().cloned().collect()
 }
 
 pub const fn millis(n: u64) -> Duration {

@@ -245,3 +245,49 @@ impl Toy for Ticker {
         Rc::clone(&self.probe)
     }
 }
+
+/// Fails at the first byte, takes nothing, never demands a close, and may wait for the peer and the clock.
+#[derive(Debug)]
+pub struct Stubborn {
+    waits: bool,
+    send: SendQueue,
+    later: Instant,
+    failed: bool,
+}
+
+impl Stubborn {
+    pub fn new(now: Instant, waits: bool) -> Self {
+        Self { waits, send: SendQueue::new(1), later: now + Duration::from_secs(3600), failed: false }
+    }
+}
+
+impl StreamMachine for Stubborn {
+    type Event = Bytes;
+    type Error = Rule;
+
+    fn poll_event(&mut self, _: Instant, recv: &mut RecvBuf) -> Result<Option<Bytes>, Rule> {
+        self.failed |= !recv.is_empty();
+        if self.failed { Err(Rule::Bad) } else { Ok(None) }
+    }
+
+    fn transmit(&mut self) -> &mut SendQueue {
+        &mut self.send
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.waits.then_some(self.later)
+    }
+
+    fn handle_timeout(&mut self, _: Instant) {}
+
+    fn demand(&self) -> Demand {
+        Demand { read: self.waits || !self.failed, close: None }
+    }
+}
+
+impl Toy for Stubborn {
+    /// Nothing to judge by.
+    fn probe(&self) -> Rc<Probe> {
+        Rc::default()
+    }
+}

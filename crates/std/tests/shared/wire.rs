@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use drywire_core::Instant;
 
-use super::Probe;
+use super::{Probe, START};
 
 #[derive(Clone, Debug)]
 pub enum ReadStep {
@@ -101,7 +101,7 @@ impl Wire {
             flushes: script.flushes.into(),
             spurious: script.spurious.into(),
             probe: None,
-            now: Instant::from_millis(1000),
+            now: START,
             read_block: None,
             write_block: None,
             parks: 0,
