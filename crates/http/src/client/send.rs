@@ -29,7 +29,7 @@ impl Connection {
         let request_target = self.target(parts, method)?;
         let form = TargetForm::of(method.as_bytes(), request_target.as_bytes()).ok_or(CommandError::InvalidTarget)?;
         let checked = Checked::new(parts.fields())?;
-        let (encoder, framing) = framing(method, length)?;
+        let (encoder, framing) = framing(method, length, &checked)?;
         checked.agrees_with(framing)?;
         // RFC 9112, 3.2: a client sends Host in every request, and the target's authority where there is one.
         let host = match parts.fields().find(|(name, _)| name.eq_ignore_ascii_case(b"host")) {
@@ -110,12 +110,15 @@ impl Connection {
 }
 
 /// How the content of a request is framed (RFC 9112, 6; RFC 9110, 8.6).
-fn framing(method: &str, length: Length) -> Result<(Encoder, FramingField), CommandError> {
+fn framing(method: &str, length: Length, checked: &Checked) -> Result<(Encoder, FramingField), CommandError> {
     match length {
         // RFC 9110, 9.3.6: a CONNECT request has no content.
         Length::Known(1..) | Length::Unknown if method == "CONNECT" => Err(CommandError::ContentNotAllowed),
-        // RFC 9110, 8.6: no Content-Length where the method does not anticipate content.
-        Length::Known(0) if matches!(method, "GET" | "HEAD" | "DELETE" | "OPTIONS" | "CONNECT" | "TRACE") => {
+        // RFC 9110, 8.6: no Content-Length where the method does not anticipate content, unless the caller has one.
+        Length::Known(0)
+            if matches!(method, "GET" | "HEAD" | "DELETE" | "OPTIONS" | "CONNECT" | "TRACE")
+                && checked.content_length.is_none() =>
+        {
             Ok((Encoder::Nothing, FramingField::Absent))
         }
         Length::Known(length) => Ok((Encoder::Length(length), FramingField::ContentLength(length))),

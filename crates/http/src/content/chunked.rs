@@ -48,13 +48,18 @@ impl Default for Chunked {
 impl Chunked {
     pub(crate) fn decode(&mut self, recv: &mut RecvBuf, limits: &Limits) -> Result<Step, Error> {
         let mut used = 0;
+        let mut judged = Ok(());
         while !matches!(self.at, At::Data | At::Trailers)
             && let Some(&byte) = recv.get(used)
         {
-            self.step(byte, limits)?;
+            judged = self.step(byte, limits);
+            if judged.is_err() {
+                break;
+            }
             used += 1;
         }
         recv.skip(used);
+        judged?;
         match self.at {
             At::Data => {
                 let step = take(&mut self.size, recv).map_or(Step::Blocked, Step::Content);
