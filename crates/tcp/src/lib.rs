@@ -1,4 +1,112 @@
 //! TCP as a pure state machine: segments and time in, segments, events and deadlines out.
+//!
+//! A [`Connection`] is one end of one connection as a value (RFC 9293). It opens no socket, reads no clock and draws no
+//! random number: the caller hands in every segment with the time of its arrival and the initial sequence number, and
+//! takes out what is to be sent. So it runs as well over a TUN device as in a test that delivers, drops and swaps every
+//! segment by hand.
+//!
+//! ```text
+//!                              CLOSED
+//!                  listen │            │ connect, send SYN
+//!                         ▼            ▼
+//!                      LISTEN        SYN-SENT
+//!      rcv SYN, send      │            │   │ rcv SYN, send SYN,ACK
+//!         SYN,ACK         ▼            │   ▼
+//!                    SYN-RECEIVED ◀────┼───┘
+//!          rcv ACK of SYN │            │ rcv SYN,ACK, send ACK
+//!                         ▼            ▼
+//!                          ESTABLISHED
+//!         shutdown, send FIN │      │ rcv FIN, send ACK
+//!                            ▼      ▼
+//!                   FIN-WAIT-1      CLOSE-WAIT
+//!        rcv ACK of FIN │    │ rcv FIN      │ shutdown, send FIN
+//!                       ▼    ▼              ▼
+//!                FIN-WAIT-2  CLOSING      LAST-ACK
+//!           rcv FIN │            │ rcv ACK    │ rcv ACK of FIN
+//!                   ▼            ▼            ▼
+//!                     TIME-WAIT ──────▶ CLOSED
+//!                                 2MSL
+//! ```
+//!
+//! # In scope
+//!
+//! - The segment codec: header, options and checksum over IPv4 and IPv6 ([`Segment`], [`Header`], [`Options`]).
+//! - All eleven [`State`]s: active, passive and simultaneous open; four-way and simultaneous close, half-close; abort.
+//! - The order of segment checks of RFC 9293 3.10.7.4, with the defences of RFC 5961.
+//! - Retransmission (RFC 6298), congestion control (RFC 5681, RFC 6582), window scale and timestamps (RFC 7323), zero
+//!   window probes, and the silly window avoidance of both sides.
+//!
+//! # Out of scope
+//!
+//! - IP, and telling connections apart: the caller hands in the segments of one connection (or of one listener).
+//! - Choosing initial sequence numbers and ports.
+//! - Not yet: selective acknowledgments, delayed acknowledgments, Nagle, keep-alive. The page `docs/design/tcp.md` has the
+//!   whole list.
+//!
+//! # From the first segment to the last
+//!
+//! ```
+//! use core::net::SocketAddr;
+//! use drywire_core::{Bytes, BytesMut, Instant};
+//! use drywire_tcp::{CloseReason, Config, Connection, Event, Segment, SeqNumber, State};
+//!
+//! let (a, b): (SocketAddr, SocketAddr) = ("192.0.2.1:49152".parse()?, "192.0.2.2:80".parse()?);
+//! let mut now = Instant::ORIGIN;
+//! let mut client = Connection::connect(now, a, b, SeqNumber::new(100), Config::default());
+//! let mut server = Connection::listen(b, SeqNumber::new(900), Config::default());
+//!
+//! /// Carries segments both ways until neither side has any; returns how many there were.
+//! fn exchange(now: Instant, client: &mut Connection, server: &mut Connection) -> usize {
+//!     let mut segments = 0;
+//!     loop {
+//!         let before = segments;
+//!         let mut wire = BytesMut::new();
+//!         while let Some(transmit) = client.poll_transmit(now, &mut wire) {
+//!             let (from, to) = (transmit.source.ip(), transmit.destination.ip());
+//!             let bytes = wire.split();
+//!             server.handle_segment(now, from, &Segment::parse(&bytes, from, to).unwrap());
+//!             segments += 1;
+//!         }
+//!         while let Some(transmit) = server.poll_transmit(now, &mut wire) {
+//!             let (from, to) = (transmit.source.ip(), transmit.destination.ip());
+//!             let bytes = wire.split();
+//!             client.handle_segment(now, from, &Segment::parse(&bytes, from, to).unwrap());
+//!             segments += 1;
+//!         }
+//!         if segments == before {
+//!             return segments;
+//!         }
+//!     }
+//! }
+//!
+//! // SYN, SYN-ACK, ACK.
+//! assert_eq!(exchange(now, &mut client, &mut server), 3);
+//! assert_eq!(client.poll_event(), Some(Event::Established));
+//! assert_eq!(server.poll_event(), Some(Event::Established));
+//!
+//! // A request that ends the client's direction, and its answer.
+//! client.send(Bytes::from_static(b"time?"))?;
+//! client.shutdown();
+//! exchange(now, &mut client, &mut server);
+//! assert_eq!(server.poll_event(), Some(Event::PeerFinished));
+//! assert_eq!(server.recv().take(100), "time?");
+//! assert!(server.recv().is_finished());
+//!
+//! server.send(Bytes::from_static(b"12:00"))?;
+//! server.shutdown();
+//! exchange(now, &mut client, &mut server);
+//! assert_eq!(client.recv().take(100), "12:00");
+//! assert_eq!(server.poll_event(), Some(Event::Closed(CloseReason::Normal)));
+//!
+//! // The side that closed first waits, in case its last acknowledgment was lost.
+//! assert_eq!(client.state(), State::TimeWait);
+//! now = client.poll_timeout().unwrap();
+//! client.handle_timeout(now);
+//! assert_eq!(client.poll_event(), Some(Event::PeerFinished));
+//! assert_eq!(client.poll_event(), Some(Event::Closed(CloseReason::Normal)));
+//! assert_eq!(client.poll_timeout(), None);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![no_std]
 

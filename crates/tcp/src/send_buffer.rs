@@ -140,6 +140,7 @@ impl fmt::Debug for SendBuffer {
         f.debug_struct("SendBuffer")
             .field("len", &self.len())
             .field("chunks", &self.chunks.len())
+            .field("tail_capacity", &self.tail.capacity())
             .finish_non_exhaustive()
     }
 }

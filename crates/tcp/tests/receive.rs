@@ -124,6 +124,15 @@ fn a_window_that_is_still_half_open_is_not_announced_again() {
 }
 
 #[test]
+fn a_window_that_was_cut_by_the_syn_is_not_announced_before_it_is_used() {
+    let config = Config { recv_capacity: 1 << 20, ..config() };
+    let mut bench = Bench::listening(config);
+    bench.arrives(segment(SYN, 5000, 0).scale(0));
+    assert!(bench.arrives(segment(ACK, 5001, 1001)).is_empty());
+    assert_eq!(bench.arrives(segment(ACK, 5001, 1001).data(&[0; 32])), ["ACK seq=1001 ack=5033 win=32767 len=0"]);
+}
+
+#[test]
 fn a_buffer_smaller_than_a_segment_opens_by_halves() {
     let config = Config { recv_capacity: 10, ..config() };
     let mut bench = Bench::established_with(config, segment(SYN | ACK, 5000, 1001));

@@ -40,9 +40,11 @@ impl Connection {
 
     /// Whether the user has taken so much that the peer, which may be waiting, should hear of it.
     ///
-    /// As long as half of the buffer is open the peer is not waiting, and what it sends next is answered anyway.
+    /// As long as half of the buffer is open the peer is not waiting, and what it sends next is answered anyway. Nor is it
+    /// as long as it has sent nothing, though the window of a SYN is a small part of a large buffer.
     pub(super) fn window_update_due(&self) -> bool {
         matches!(self.state, State::Established | State::FinWait1 | State::FinWait2)
+            && self.rcv_nxt != self.irs + 1
             && self.remaining() < self.capacity().div_ceil(2)
             && self.growth() >= self.step_size(2)
     }

@@ -69,3 +69,39 @@ pub(crate) fn segment(source: IpAddr, destination: IpAddr, segment: &[u8]) -> u1
     sum.add(segment);
     sum.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn rfc_1071_pieces_sum_up_to_the_whole(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+        ) {
+            let mut whole = Sum::default();
+            whole.add(&bytes);
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+            cuts.sort_unstable();
+            let mut pieces = Sum::default();
+            let mut start = 0;
+            for end in cuts.into_iter().chain([bytes.len()]) {
+                pieces.add(&bytes[start..end]);
+                start = end;
+            }
+            prop_assert_eq!(pieces.finish(), whole.finish());
+        }
+    }
+
+    #[test]
+    fn rfc_1071_3_the_example() {
+        let mut sum = Sum::default();
+        sum.add(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]);
+        assert_eq!(sum.finish(), !0xddf2);
+    }
+}

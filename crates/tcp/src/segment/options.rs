@@ -210,12 +210,9 @@ impl fmt::Display for Options {
             write!(f, "{separator}ws {shift}")?;
             separator = ",";
         }
-        for (index, (left, right)) in self.sack.as_slice().iter().enumerate() {
-            write!(f, "{}{left}-{right}", if index == 0 { separator } else { " " })?;
-            if index == 0 {
-                separator = ",";
-            }
+        if !self.sack.is_empty() {
+            write!(f, "{separator}sack")?;
         }
-        Ok(())
+        self.sack.as_slice().iter().try_for_each(|(left, right)| write!(f, " {left}-{right}"))
     }
 }
