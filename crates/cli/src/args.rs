@@ -24,6 +24,8 @@ pub(crate) enum Command {
     /// At the end of the input it waits until nothing has arrived for half a second, and closes with 1000.
     Ws(Ws),
     /// Run client and server over a simulated network and print every segment, head and frame.
+    ///
+    /// Sequence numbers and timestamps are shown from zero on.
     Tour(Tour),
 }
 

@@ -1,4 +1,64 @@
-//! TCP, HTTP/1.1 and WebSocket as pure state machines.
+//! TCP, HTTP/1.1 and WebSocket as pure state machines: bytes and time in, bytes, events and deadlines out.
+//!
+//! This crate only gathers the others, so that one dependency is enough.
+//!
+//! ```text
+//!                            drywire
+//!       ┌───────────────┬───────┴───────┬───────────────┐
+//!      std            tokio            sim           your own         drivers: sockets, clocks, virtual time
+//!       └───────────────┴───────┬───────┴───────────────┘
+//!                         StreamMachine                               six methods
+//!                   ┌───────────┴───────────┐
+//!                 http ◀────── ws          tcp                        machines: no I/O, no clock, no randomness
+//!                   └───────────┬───────────┘
+//!                             core                                    Instant, RecvBuf, SendQueue
+//! ```
+//!
+//! | module | what it holds | feature |
+//! |---|---|---|
+//! | [`tcp`] | segments and connections | |
+//! | [`http`] | HTTP/1.1 and 1.0, server and client | |
+//! | [`ws`] | WebSocket, from the opening handshake on | |
+//! | `std` | the driver for `std::net`, a thread for each connection | `std` (default) |
+//! | `tokio` | the driver for tokio, a task for each connection | `tokio` |
+//! | `sim` | a seeded network with virtual time | `sim` |
+//!
+//! # A server in the simulator, from first byte to close
+//!
+//! Nothing in here is a mock: with another driver the same machines serve real sockets.
+//!
+//! ```
+//! # #[cfg(feature = "sim")] {
+//! use drywire::http::{Length, PlainRequest, PlainResponse, client, server};
+//! use drywire::sim::{Input, StreamPair};
+//! use drywire::Instant;
+//!
+//! let now = Instant::ORIGIN;
+//! let here = client::Connection::new(now, client::Config::default());
+//! let there = server::Connection::new(now, server::Config::default());
+//! let mut answer = Vec::new();
+//! StreamPair::new(42, here, there).run(
+//!     |cx, input| match input {
+//!         Input::Connected => {
+//!             let request = PlainRequest::new("GET", "/", &[("Host", "there")]);
+//!             cx.machine().send_request(&request, Length::Known(0)).unwrap();
+//!             cx.machine().finish(None).unwrap();
+//!         }
+//!         Input::Event(client::Event::Content(content)) => answer.extend_from_slice(&content),
+//!         Input::Event(client::Event::End(_)) => cx.machine().shutdown(),
+//!         _ => {}
+//!     },
+//!     |cx, input| {
+//!         if let Input::Event(server::Event::Request(_)) = input {
+//!             cx.machine().respond(&PlainResponse::new(200, &[]), Length::Known(5)).unwrap();
+//!             cx.machine().send_content("hello".into()).unwrap();
+//!             cx.machine().finish(None).unwrap();
+//!         }
+//!     },
+//! ).unwrap();
+//! assert_eq!(answer, b"hello");
+//! # }
+//! ```
 
 #[doc(inline)]
 pub use drywire_core::{
@@ -15,3 +75,13 @@ pub use drywire_sim as sim;
 pub use drywire_std as std;
 #[cfg(feature = "tokio")]
 pub use drywire_tokio as tokio;
+
+/// Compiles the examples of the project's front page.
+#[cfg(all(doctest, feature = "std", feature = "tokio"))]
+#[doc = include_str!("../../../README.md")]
+struct FrontPage;
+
+/// Compiles and runs the examples of the guide.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/README.md")]
+struct Guide;

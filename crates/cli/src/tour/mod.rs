@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use drywire::Instant;
 use drywire::sim::{Chance, Fate, Happening, LinkConfig, Observation, TcpHost, World, WorldReport};
-use drywire::tcp::{CloseReason, Config, Segment, SeqNumber};
+use drywire::tcp::{CloseReason, Config, Flags, Header, Segment, SeqNumber};
 
 use self::render::{Kind, Row, What};
 use crate::Failure;
@@ -78,7 +78,7 @@ fn rows(seed: u64, loss: u32) -> (Vec<Row>, Result<(), Failure>) {
     let visitor = TcpHost::connect(Instant::ORIGIN, CLIENT, SERVER, isn, tcp_config(), client::machine());
     world.add("client", visitor, client::Script::new(diagram.clone(), seed).application());
 
-    let mut wire = Wire { diagram: diagram.clone(), sent: [None; 2] };
+    let mut wire = Wire::new(diagram.clone());
     let report = world.run_with(|entry| wire.show(entry.at, &entry.what));
     (diagram.0.take(), report.map_err(Failure::failed).and_then(|report| check(&report)))
 }
@@ -102,11 +102,24 @@ fn check(report: &WorldReport) -> Result<(), Failure> {
 /// What happens below the machines' streams.
 struct Wire {
     diagram: Diagram,
-    /// Behind the last sequence number that each side has sent.
-    sent: [Option<SeqNumber>; 2],
+    sides: [Sent; 2],
+}
+
+/// What one side has sent so far.
+#[derive(Clone, Copy, Default)]
+struct Sent {
+    /// Its first sequence number and its first timestamp, from which the diagram counts as packet analysers do.
+    isn: SeqNumber,
+    clock: u32,
+    /// Behind the last sequence number.
+    end: Option<SeqNumber>,
 }
 
 impl Wire {
+    fn new(diagram: Diagram) -> Self {
+        Self { diagram, sides: Default::default() }
+    }
+
     fn show(&mut self, now: Instant, what: &Happening) {
         match what {
             Happening::Packet(observation) => self.packet(now, observation),
@@ -121,9 +134,10 @@ impl Wire {
     fn packet(&mut self, now: Instant, Observation { fate, packet, .. }: &Observation) {
         match fate {
             Fate::Sent => {
-                let Ok(segment) = Segment::parse(&packet.bytes, packet.source, packet.destination) else { return };
+                let Ok(mut segment) = Segment::parse(&packet.bytes, packet.source, packet.destination) else { return };
                 let from = if packet.source == CLIENT.ip() { Side::Client } else { Side::Server };
                 let again = self.is_again(from, &segment);
+                self.count_from_zero(from, &mut segment.header);
                 self.diagram.add(now, What::Segment { from, text: segment.to_string(), lost: false, again });
             }
             Fate::Lost => self.diagram.lose(),
@@ -133,14 +147,33 @@ impl Wire {
 
     /// Whether a segment only repeats what its side has sent before.
     fn is_again(&mut self, from: Side, segment: &Segment<'_>) -> bool {
+        let sent = &mut self.sides[from as usize];
         let len = segment.sequence_len();
         let end = segment.header.seq + len;
-        let sent = &mut self.sent[from as usize];
-        let again = len > 0 && sent.is_some_and(|sent| end.at_or_before(sent));
+        if sent.end.is_none() {
+            sent.isn = segment.header.seq;
+            sent.clock = segment.header.options.timestamps.map_or(0, |timestamps| timestamps.value);
+        }
+        let again = len > 0 && sent.end.is_some_and(|sent| end.at_or_before(sent));
         if !again {
-            *sent = Some(end);
+            sent.end = Some(end);
         }
         again
+    }
+
+    /// Puts numbers that begin at zero in the place of the random ones.
+    fn count_from_zero(&self, from: Side, header: &mut Header) {
+        let (near, far) = (self.sides[from as usize], self.sides[1 - from as usize]);
+        header.seq = SeqNumber::new(header.seq.since(near.isn));
+        if header.flags.contains(Flags::ACK) {
+            header.ack = SeqNumber::new(header.ack.since(far.isn));
+        }
+        if let Some(timestamps) = &mut header.options.timestamps {
+            timestamps.value = timestamps.value.wrapping_sub(near.clock);
+            if timestamps.echo != 0 {
+                timestamps.echo = timestamps.echo.wrapping_sub(far.clock);
+            }
+        }
     }
 }
 

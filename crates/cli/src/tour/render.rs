@@ -91,8 +91,7 @@ fn text(rows: &[Row]) -> String {
                 line("", &format!("{:━^WIDTH$}", format!(" {title} ")));
             }
             What::Segment { from, text, lost, again } => {
-                let again = if *again { " (again)" } else { "" };
-                line(&time, &arrow(*from, &format!("{text}{again}"), *lost));
+                line(&time, &arrow(*from, text, *again, *lost));
             }
             What::State { of, from, to } => line(&time, &beside(*of, &format!("● {from} → {to}"))),
             What::Arrival { at, text, .. } => {
@@ -106,8 +105,9 @@ fn text(rows: &[Row]) -> String {
 }
 
 /// A segment on its way; a lost one stops half-way.
-fn arrow(from: Side, text: &str, lost: bool) -> String {
-    let text = shorten(text, WIDTH - 12);
+fn arrow(from: Side, text: &str, again: bool, lost: bool) -> String {
+    let again = if again { " (again)" } else { "" };
+    let text = shorten(text, WIDTH - 12 - again.len()) + again;
     let rest = WIDTH - text.chars().count() - 6;
     let (near, far) = if lost { (rest / 2, rest - rest / 2) } else { (rest, 0) };
     match from {
