@@ -15,7 +15,11 @@ macro_rules! targets {
 }
 
 targets! {
+    http_client,
+    http_server,
+    tcp_connection,
     tcp_pair,
+    tcp_segment,
     ws_connection,
     ws_handshake,
 }

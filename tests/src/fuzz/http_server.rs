@@ -1,0 +1,136 @@
+//! The HTTP server against raw bytes: cuts do not show, errors are final, deadlines move, memory is bounded.
+//!
+//! The first byte chooses what the application does, the rest is a [`Splits`].
+
+use bytes::Bytes;
+use drywire::http::server::{Config, Connection, Event};
+use drywire::http::{Error, Length, PlainResponse};
+use drywire::{Instant, RecvBuf, SendQueue, StreamMachine};
+
+use super::Splits;
+
+/// Small limits, so that a short input reaches them.
+fn config() -> Config {
+    Config {
+        max_request_line: 200,
+        max_head: 800,
+        max_fields: 10,
+        max_content: 2000,
+        max_chunk_line: 60,
+        max_chunk_extensions: 90,
+        max_trailers: 100,
+        send_high_water: 500,
+        drain_limit: 100,
+        linger_limit: u64::MAX,
+        ..Config::default()
+    }
+}
+
+/// Runs the input in one piece, in the chosen pieces and byte by byte.
+pub fn run(data: &[u8]) {
+    let Some((&mode, rest)) = data.split_first() else { return };
+    let splits = Splits::new(rest);
+    let whole = trace(core::iter::once(splits.payload), mode);
+    assert_eq!(trace(splits.pieces(), mode), whole, "law 1");
+    assert_eq!(trace(splits.payload.chunks(1), mode), whole, "law 1");
+}
+
+/// What was seen, what was sent, the error, what was left.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Trace {
+    seen: Vec<u8>,
+    sent: Vec<u8>,
+    error: Option<Error>,
+    left: Vec<u8>,
+}
+
+fn trace<'a>(pieces: impl Iterator<Item = &'a [u8]>, mode: u8) -> Trace {
+    let mut connection = Connection::new(Instant::ORIGIN, config());
+    let mut recv = RecvBuf::new();
+    let mut trace = Trace::default();
+    for piece in pieces {
+        recv.extend_from_slice(piece);
+        pump(&mut connection, &mut recv, mode, &mut trace);
+    }
+    recv.finish();
+    pump(&mut connection, &mut recv, mode, &mut trace);
+    if let Some(deadline) = connection.poll_timeout() {
+        connection.handle_timeout(deadline);
+        assert!(connection.poll_timeout().is_none_or(|next| next > deadline), "law 6");
+    }
+    trace.left = recv.to_vec();
+    trace
+}
+
+fn pump(connection: &mut Connection, recv: &mut RecvBuf, mode: u8, trace: &mut Trace) {
+    loop {
+        let result = connection.poll_event(Instant::ORIGIN, recv);
+        match result {
+            Ok(Some(event)) => {
+                // Content is recorded without its cuts.
+                match &event {
+                    Event::Request(head) => trace.seen.extend_from_slice(format!("\u{1}{head:#}").as_bytes()),
+                    Event::Content(content) => trace.seen.extend_from_slice(content),
+                    Event::End(trailers) => trace.seen.extend_from_slice(format!("\u{2}{trailers}").as_bytes()),
+                }
+                react(connection, event, mode);
+            }
+            Ok(None) => break,
+            Err(error) => {
+                assert!(trace.error.is_none_or(|earlier| earlier == error), "law 8");
+                trace.error = Some(error);
+                assert_eq!(connection.poll_event(Instant::ORIGIN, recv).err(), Some(error), "law 8");
+                break;
+            }
+        }
+        // One answer or one piece of content above the mark, and no more.
+        assert!(connection.transmit().len() <= config().send_high_water + 2500, "law 3");
+        take(connection.transmit(), &mut trace.sent);
+    }
+    take(connection.transmit(), &mut trace.sent);
+}
+
+fn react(connection: &mut Connection, event: Event, mode: u8) {
+    let has = |bit: u8| mode >> bit & 1 == 1;
+    let ok = PlainResponse::new(200, &[("Server", "fuzz")]);
+    match event {
+        Event::Request(head) => {
+            if has(0) && head.expects_continue() {
+                connection.send_continue().expect("awaited");
+            }
+            let switch = PlainResponse::new(101, &[("Upgrade", "fuzz")]);
+            let switched = has(1) && connection.upgrade(&switch).is_ok();
+            if !switched && has(2) {
+                let length = match head.content_length() {
+                    Some(length) if has(3) => Length::Known(length),
+                    _ if has(4) => Length::Unknown,
+                    _ => Length::Known(0),
+                };
+                connection.respond(&ok, length).expect("a request is there");
+                if has(5) {
+                    let _ = connection.finish(None);
+                }
+            }
+        }
+        // An echo, where a length keeps the cuts from showing.
+        Event::Content(content) => {
+            if has(3) {
+                let _ = connection.send_content(content);
+            }
+        }
+        Event::End(trailers) => {
+            if connection.respond(&ok, Length::Unknown).is_ok() {
+                let _ = connection.send_content(Bytes::from_static(b"content"));
+            }
+            if connection.finish(Some(&trailers)).is_err() && connection.finish(None).is_err() && has(6) {
+                connection.shutdown();
+            }
+        }
+    }
+}
+
+fn take(queue: &mut SendQueue, sent: &mut Vec<u8>) {
+    while !queue.is_empty() {
+        sent.extend_from_slice(&queue.pop(usize::MAX));
+    }
+}
