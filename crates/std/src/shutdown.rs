@@ -91,7 +91,9 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.handle.shared.lock().by_id.remove(&self.id);
+        // Bound, so that the waker is dropped outside the lock.
+        let waker = self.handle.shared.lock().by_id.remove(&self.id);
+        drop(waker);
     }
 }
 

@@ -126,7 +126,7 @@ struct World {
     wire: Wire,
     clock: Clock,
     interest: Rc<Cell<Interest>>,
-    probe: Rc<Probe>,
+    probe: Probe,
 }
 
 impl<M: Toy> Subject<M> {
@@ -184,7 +184,7 @@ impl World {
 
     /// Until the wire could go on, or the driver's own timer fires.
     async fn wait(&self) {
-        let timeout = self.probe.timeout.get();
+        let timeout = self.probe.get().timeout;
         // The driver's timer does not show before it fires. Whether it does in time is judged below.
         let (spurious, ready) = self.wire.park(self.interest.get(), timeout);
         if spurious {

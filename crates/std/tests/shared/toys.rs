@@ -1,26 +1,40 @@
 //! Small protocols with every demand that a machine can have.
 
-use std::cell::Cell;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use drywire_core::{Bytes, Close, Demand, Instant, RecvBuf, SendQueue, StreamMachine};
 
-/// What a wire needs to know of the machine to judge the driver between them.
-#[derive(Debug, Default)]
-pub struct Probe {
+/// What a wire needs to know of the machine to judge the driver between them. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Probe(Arc<Mutex<Seen>>);
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen {
     /// Bytes that the machine has ever queued.
-    pub queued: Cell<usize>,
+    pub queued: usize,
     /// Whether the machine would read with an empty queue.
-    pub reads: Cell<bool>,
-    pub high_water: Cell<usize>,
-    pub timeout: Cell<Option<Instant>>,
+    pub reads: bool,
+    pub high_water: usize,
+    pub timeout: Option<Instant>,
+    /// Whether a wire looks, and resets the next field.
+    pub judged: bool,
     /// Calls of `poll_event` in a row that gave nothing. The wire resets it when something moves.
-    pub idle_polls: Cell<u32>,
+    pub idle_polls: u32,
+}
+
+impl Probe {
+    pub fn get(&self) -> Seen {
+        *self.0.lock().unwrap()
+    }
+
+    pub fn set(&self, change: impl FnOnce(&mut Seen)) {
+        change(&mut self.0.lock().unwrap());
+    }
 }
 
 pub trait Toy: StreamMachine<Event = Bytes, Error = Rule> {
-    fn probe(&self) -> Rc<Probe>;
+    fn probe(&self) -> Probe;
 }
 
 /// A broken rule of a toy protocol.
@@ -57,13 +71,13 @@ pub struct Lines {
     deadline: Option<Instant>,
     close: Option<Close>,
     failed: Option<Rule>,
-    probe: Rc<Probe>,
+    probe: Probe,
 }
 
 impl Lines {
     pub fn new(now: Instant, config: LinesConfig) -> Self {
-        let probe = Rc::new(Probe::default());
-        probe.high_water.set(config.high_water);
+        let probe = Probe::default();
+        probe.set(|seen| seen.high_water = config.high_water);
         let deadline = config.idle.map(|idle| now + idle);
         let send = SendQueue::new(config.high_water);
         let machine = Self { send, idle: config.idle, deadline, close: None, failed: None, probe };
@@ -86,7 +100,7 @@ impl Lines {
 
     fn queue(&mut self, bytes: &[u8]) {
         self.send.extend_from_slice(bytes);
-        self.probe.queued.set(self.probe.queued.get() + bytes.len());
+        self.probe.set(|seen| seen.queued += bytes.len());
     }
 
     fn fail(&mut self, rule: Rule, farewell: &[u8]) {
@@ -100,8 +114,10 @@ impl Lines {
     }
 
     fn show(&self) {
-        self.probe.reads.set(matches!(self.close, None | Some(Close::WriteHalf)));
-        self.probe.timeout.set(self.deadline);
+        self.probe.set(|seen| {
+            seen.reads = matches!(self.close, None | Some(Close::WriteHalf));
+            seen.timeout = self.deadline;
+        });
     }
 }
 
@@ -113,9 +129,9 @@ impl StreamMachine for Lines {
         if let Some(rule) = self.failed {
             return Err(rule);
         }
-        let idle_polls = self.probe.idle_polls.get() + 1;
-        self.probe.idle_polls.set(idle_polls);
-        assert!(idle_polls < 12, "the driver spins");
+        self.probe.set(|seen| seen.idle_polls += 1);
+        let seen = self.probe.get();
+        assert!(!seen.judged || seen.idle_polls < 12, "the driver spins");
         if self.send.is_full() || matches!(self.close, Some(Close::Both | Close::Abort)) {
             return Ok(None);
         }
@@ -130,7 +146,7 @@ impl StreamMachine for Lines {
             }
             return Ok(None);
         };
-        self.probe.idle_polls.set(0);
+        self.probe.set(|seen| seen.idle_polls = 0);
         let line = recv.take(end + 1);
         self.deadline = self.idle.map(|idle| now + idle);
         if &line[..] == b"bad\n" {
@@ -168,15 +184,15 @@ impl StreamMachine for Lines {
     }
 
     fn demand(&self) -> Demand {
-        let read = self.probe.reads.get() && !self.send.is_full();
+        let read = self.probe.get().reads && !self.send.is_full();
         let close = self.close.filter(|close| *close == Close::Abort || self.send.is_empty());
         Demand { read, close }
     }
 }
 
 impl Toy for Lines {
-    fn probe(&self) -> Rc<Probe> {
-        Rc::clone(&self.probe)
+    fn probe(&self) -> Probe {
+        self.probe.clone()
     }
 }
 
@@ -188,15 +204,13 @@ pub struct Ticker {
     due: Option<Instant>,
     left: u32,
     untold: u32,
-    probe: Rc<Probe>,
+    probe: Probe,
 }
 
 impl Ticker {
     pub fn new(now: Instant, period: Duration, ticks: u32) -> Self {
-        let probe = Rc::new(Probe::default());
-        probe.high_water.set(4096);
-        probe.reads.set(true);
-        probe.timeout.set(Some(now + period));
+        let probe = Probe::default();
+        probe.set(|seen| *seen = Seen { high_water: 4096, reads: true, timeout: Some(now + period), ..*seen });
         Self { send: SendQueue::new(4096), period, due: Some(now + period), left: ticks, untold: 0, probe }
     }
 }
@@ -225,13 +239,15 @@ impl StreamMachine for Ticker {
     fn handle_timeout(&mut self, now: Instant) {
         while let Some(due) = self.due.filter(|due| *due <= now) {
             self.send.extend_from_slice(b"tick\n");
-            self.probe.queued.set(self.probe.queued.get() + 5);
+            self.probe.set(|seen| seen.queued += 5);
             self.untold += 1;
             self.left -= 1;
             self.due = (self.left > 0).then_some(due + self.period);
         }
-        self.probe.reads.set(self.due.is_some());
-        self.probe.timeout.set(self.due);
+        self.probe.set(|seen| {
+            seen.reads = self.due.is_some();
+            seen.timeout = self.due;
+        });
     }
 
     fn demand(&self) -> Demand {
@@ -241,8 +257,8 @@ impl StreamMachine for Ticker {
 }
 
 impl Toy for Ticker {
-    fn probe(&self) -> Rc<Probe> {
-        Rc::clone(&self.probe)
+    fn probe(&self) -> Probe {
+        self.probe.clone()
     }
 }
 
@@ -287,7 +303,7 @@ impl StreamMachine for Stubborn {
 
 impl Toy for Stubborn {
     /// Nothing to judge by.
-    fn probe(&self) -> Rc<Probe> {
-        Rc::default()
+    fn probe(&self) -> Probe {
+        Probe::default()
     }
 }

@@ -63,7 +63,7 @@ struct State {
     shutdowns: VecDeque<Duration>,
     flushes: VecDeque<Duration>,
     spurious: VecDeque<bool>,
-    probe: Option<Rc<Probe>>,
+    probe: Option<Probe>,
     now: Instant,
     /// Until when each side blocks, since a call has said so.
     read_block: Option<Block>,
@@ -116,7 +116,8 @@ impl Wire {
     }
 
     /// Judges the driver by this machine from now on.
-    pub fn judge(&self, probe: Rc<Probe>) {
+    pub fn judge(&self, probe: Probe) {
+        probe.set(|seen| seen.judged = true);
         self.0.borrow_mut().probe = Some(probe);
     }
 
@@ -273,14 +274,15 @@ impl Wire {
         let state = &mut *self.0.borrow_mut();
         state.parks += 1;
         state.idle_calls = 0;
-        if let Some(probe) = state.probe.clone() {
-            probe.idle_polls.set(0);
+        if let Some(probe) = &state.probe {
+            probe.set(|seen| seen.idle_polls = 0);
+            let seen = probe.get();
             let pending = state.pending();
             assert!(pending == 0 || interest.write, "parked with {pending} bytes to write and no wake for it");
             assert!(!state.unflushed || interest.write, "parked with a flush to do and no wake for it");
-            let wants_read = probe.reads.get() && pending < probe.high_water.get() && !state.end_was_read;
+            let wants_read = seen.reads && pending < seen.high_water && !state.end_was_read;
             assert!(!wants_read || interest.read, "parked with a demanded read and no wake for it");
-            if let Some(timeout) = probe.timeout.get() {
+            if let Some(timeout) = seen.timeout {
                 assert!(deadline.is_some_and(|deadline| deadline <= timeout), "parked without the machine's deadline");
             }
         }
@@ -298,13 +300,13 @@ impl Wire {
 
 impl State {
     fn pending(&self) -> usize {
-        self.probe.as_ref().map_or(0, |probe| probe.queued.get() - self.written.len())
+        self.probe.as_ref().map_or(0, |probe| probe.get().queued - self.written.len())
     }
 
     fn moved(&mut self) {
         self.idle_calls = 0;
         if let Some(probe) = &self.probe {
-            probe.idle_polls.set(0);
+            probe.set(|seen| seen.idle_polls = 0);
         }
     }
 
