@@ -66,6 +66,20 @@ fn an_event_does_not_wait_for_the_flush() {
 }
 
 #[test]
+fn room_in_the_queue_lets_the_machine_parse_on() {
+    let script = Script {
+        reads: vec![data("1234567\nnext\n"), ReadStep::End],
+        writes: vec![WriteStep::Take(4), WriteStep::Block(millis(60_000))],
+        ..Script::default()
+    };
+    let config = LinesConfig { high_water: 8, idle: None };
+    let (mut driver, wire) = driver(&script, |now| Lines::new(now, config));
+    assert_eq!(driver.next_event().unwrap(), Some(Bytes::from_static(b"1234567")));
+    assert_eq!(driver.next_event().unwrap(), Some(Bytes::from_static(b"next")));
+    assert_eq!(wire.parks(), 0);
+}
+
+#[test]
 fn an_error_shows_behind_its_farewell_and_the_close() {
     let script = Script {
         reads: vec![data("bad\nmore"), ReadStep::Block(millis(3)), data("and more"), ReadStep::End],
