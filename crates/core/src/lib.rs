@@ -18,7 +18,7 @@
 //! # In scope
 //!
 //! [`Instant`], the two buffers [`RecvBuf`] and [`SendQueue`], what a machine wants of its transport ([`Demand`],
-//! [`Close`]), the trait [`StreamMachine`], and reproducible randomness from a caller's [`Seed`].
+//! [`Close`]), the trait [`StreamMachine`], two of them in turn ([`Either`]), and reproducible randomness from a caller's [`Seed`].
 //!
 //! # Out of scope
 //!
@@ -85,6 +85,7 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod either;
 mod instant;
 mod machine;
 mod recv_buf;
@@ -92,6 +93,7 @@ mod seed;
 mod send_queue;
 
 pub use bytes::{Buf, BufMut, Bytes, BytesMut};
+pub use either::Either;
 pub use instant::Instant;
 pub use machine::{Close, Demand, StreamMachine};
 pub use recv_buf::RecvBuf;

@@ -62,7 +62,7 @@
 
 #[doc(inline)]
 pub use drywire_core::{
-    Buf, BufMut, Bytes, BytesMut, Close, Demand, Instant, RecvBuf, Rng, Seed, SendQueue, StreamMachine,
+    Buf, BufMut, Bytes, BytesMut, Close, Demand, Either, Instant, RecvBuf, Rng, Seed, SendQueue, StreamMachine,
 };
 
 pub use drywire_http as http;

@@ -10,23 +10,23 @@ use drywire::{Bytes, Demand, Instant, RecvBuf, SendQueue, StreamMachine};
 use super::feed::{Entry, Watch};
 use super::route::{self, Refusal, Route};
 use super::session::Event;
+use super::socket::SocketSession;
 use super::{Calendar, EVENT_MAX, Site};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
-/// What a poll of the HTTP part came to.
+/// What the HTTP part of a connection tells.
 pub(super) enum Step {
-    Idle,
     Event(Event),
-    /// The connection is a WebSocket from here on.
-    Upgraded,
+    /// The connection is this WebSocket from here on.
+    Upgraded(Box<SocketSession>),
 }
 
 pub(super) struct HttpSession {
-    pub(super) http: Connection,
-    pub(super) site: Site,
-    pub(super) waker: Waker,
+    http: Connection,
+    site: Site,
+    waker: Waker,
     calendar: Calendar,
     exchange: Exchange,
     work: Work,
@@ -77,6 +77,61 @@ pub(super) enum Channel {
     },
 }
 
+impl StreamMachine for HttpSession {
+    type Event = Step;
+    type Error = Error;
+
+    fn poll_event(&mut self, now: Instant, recv: &mut RecvBuf) -> Result<Option<Step>, Error> {
+        loop {
+            self.answer_long_poll(now);
+            if let Some(status) = self.answered.take() {
+                let Exchange { method, target } = self.exchange.clone();
+                return Ok(Some(Step::Event(Event::Answered { method, target, status })));
+            }
+            if let Work::Upgraded(channel) = self.work {
+                return Ok(Some(Step::Upgraded(self.socket(now, channel))));
+            }
+            self.refill();
+            if self.holds_content() {
+                return Ok(None);
+            }
+            match self.http.poll_event(now, recv)? {
+                None => return Ok(None),
+                Some(HttpEvent::Request(head)) => {
+                    self.begin(now, &head);
+                    return Ok(Some(Step::Event(Event::Request(head))));
+                }
+                Some(HttpEvent::Content(content)) => self.content(now, content),
+                Some(HttpEvent::End(_)) => self.end(now),
+            }
+        }
+    }
+
+    fn transmit(&mut self) -> &mut SendQueue {
+        self.refill();
+        self.http.transmit()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        let deadline = match &self.work {
+            Work::LongPoll { deadline, .. } => Some(*deadline),
+            _ => None,
+        };
+        [deadline, self.http.poll_timeout()].into_iter().flatten().min()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.answer_long_poll(now);
+        self.http.handle_timeout(now);
+    }
+
+    fn demand(&self) -> Demand {
+        let mut demand = self.http.demand();
+        demand.read &= !self.holds_content();
+        demand
+    }
+}
+
 impl HttpSession {
     pub(super) fn new(now: Instant, site: Site, calendar: Calendar, waker: Waker) -> Self {
         Self {
@@ -91,56 +146,6 @@ impl HttpSession {
         }
     }
 
-    pub(super) fn poll(&mut self, now: Instant, recv: &mut RecvBuf) -> Result<Step, Error> {
-        loop {
-            self.answer_long_poll(now);
-            if let Some(status) = self.answered.take() {
-                let Exchange { method, target } = self.exchange.clone();
-                return Ok(Step::Event(Event::Answered { method, target, status }));
-            }
-            if matches!(self.work, Work::Upgraded(_)) {
-                return Ok(Step::Upgraded);
-            }
-            self.refill();
-            if matches!(self.work, Work::Echo { held: Some(_) }) {
-                return Ok(Step::Idle);
-            }
-            match self.http.poll_event(now, recv)? {
-                None => return Ok(Step::Idle),
-                Some(HttpEvent::Request(head)) => {
-                    self.begin(now, &head);
-                    return Ok(Step::Event(Event::Request(head)));
-                }
-                Some(HttpEvent::Content(content)) => self.content(now, content),
-                Some(HttpEvent::End(_)) => self.end(now),
-            }
-        }
-    }
-
-    pub(super) fn transmit(&mut self) -> &mut SendQueue {
-        self.refill();
-        self.http.transmit()
-    }
-
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let deadline = match &self.work {
-            Work::LongPoll { deadline, .. } => Some(*deadline),
-            _ => None,
-        };
-        [deadline, self.http.poll_timeout()].into_iter().flatten().min()
-    }
-
-    pub(super) fn handle_timeout(&mut self, now: Instant) {
-        self.answer_long_poll(now);
-        self.http.handle_timeout(now);
-    }
-
-    pub(super) fn demand(&self) -> Demand {
-        let mut demand = self.http.demand();
-        demand.read &= !matches!(self.work, Work::Echo { held: Some(_) });
-        demand
-    }
-
     pub(super) fn shutdown(&mut self, now: Instant) {
         self.shutting_down = true;
         self.http.shutdown();
@@ -148,13 +153,15 @@ impl HttpSession {
         self.answer_long_poll(now);
     }
 
-    /// The channel of the upgrade that was made, and what is still to be sent.
-    pub(super) fn into_socket(self) -> (Channel, SendQueue) {
-        let channel = match self.work {
-            Work::Upgraded(channel) => channel,
-            _ => Channel::Echo,
-        };
-        (channel, self.http.into_transmit())
+    /// The WebSocket that goes on where the upgrade leaves off.
+    fn socket(&mut self, now: Instant, channel: Channel) -> Box<SocketSession> {
+        let transmit = std::mem::replace(self.http.transmit(), SendQueue::new(0));
+        Box::new(SocketSession::new(now, &self.site, channel, &self.waker, transmit))
+    }
+
+    /// Whether content waits for room in the send queue.
+    fn holds_content(&self) -> bool {
+        matches!(self.work, Work::Echo { held: Some(_) })
     }
 
     /// Starts on a request.

@@ -1,9 +1,12 @@
 //! The WebSocket part of a connection.
 
+use std::task::Waker;
+
 use drywire::ws::{CloseCode, CloseFrame, Connection, Error, Event as WsEvent, Message, Role, Utf8Bytes};
 use drywire::{Demand, Instant, RecvBuf, Seed, SendQueue, StreamMachine};
 
-use super::exchange::{Channel, HttpSession};
+use super::Site;
+use super::exchange::Channel;
 use super::feed::{Feed, Watch};
 use super::session::Event;
 
@@ -16,19 +19,11 @@ pub(super) struct SocketSession {
     _watch: Option<Watch>,
 }
 
-impl SocketSession {
-    /// Goes on where the upgrade left off.
-    pub(super) fn after(now: Instant, http: HttpSession) -> Self {
-        let (feed, config) = (http.site.feed.clone(), http.site.ws.clone());
-        let waker = http.waker.clone();
-        let (channel, transmit) = http.into_socket();
-        let watch = matches!(channel, Channel::Feed { .. }).then(|| feed.watch(waker));
-        // A server masks nothing (RFC 6455 5.1), so the seed is never drawn from.
-        let ws = Connection::new(now, Role::Server, config, &Seed::from(0), transmit);
-        Self { ws, feed, channel, held: None, _watch: watch }
-    }
+impl StreamMachine for SocketSession {
+    type Event = Event;
+    type Error = Error;
 
-    pub(super) fn poll(&mut self, now: Instant, recv: &mut RecvBuf) -> Result<Option<Event>, Error> {
+    fn poll_event(&mut self, now: Instant, recv: &mut RecvBuf) -> Result<Option<Event>, Error> {
         loop {
             self.refill();
             if self.held.is_some() {
@@ -43,23 +38,33 @@ impl SocketSession {
         }
     }
 
-    pub(super) fn transmit(&mut self) -> &mut SendQueue {
+    fn transmit(&mut self) -> &mut SendQueue {
         self.refill();
         self.ws.transmit()
     }
 
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+    fn poll_timeout(&self) -> Option<Instant> {
         self.ws.poll_timeout()
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Instant) {
+    fn handle_timeout(&mut self, now: Instant) {
         self.ws.handle_timeout(now);
     }
 
-    pub(super) fn demand(&self) -> Demand {
+    fn demand(&self) -> Demand {
         let mut demand = self.ws.demand();
         demand.read &= self.held.is_none();
         demand
+    }
+}
+
+impl SocketSession {
+    /// A connection after its upgrade; `transmit` holds the end of what HTTP sent.
+    pub(super) fn new(now: Instant, site: &Site, channel: Channel, waker: &Waker, transmit: SendQueue) -> Self {
+        let watch = matches!(channel, Channel::Feed { .. }).then(|| site.feed.watch(waker.clone()));
+        // A server masks nothing (RFC 6455 5.1), so the seed is never drawn from.
+        let ws = Connection::new(now, Role::Server, site.ws.clone(), &Seed::from(0), transmit);
+        Self { ws, feed: site.feed.clone(), channel, held: None, _watch: watch }
     }
 
     pub(super) fn shutdown(&mut self, now: Instant) {

@@ -1,18 +1,20 @@
 //! The client of the tour and its script.
 
 use drywire::http::client::{Config, Connection, Event as HttpEvent};
-use drywire::http::{Length, PlainRequest};
+use drywire::http::{self, Length, PlainRequest};
 use drywire::sim::{Context, Input};
 use drywire::ws::handshake::{ClientHandshake, Offer};
 use drywire::ws::{self, CloseCode, CloseFrame, MessageKind, Role};
-use drywire::{Bytes, Instant, Rng, Seed};
+use drywire::{Bytes, Either, Instant, Rng, Seed};
 
 use super::render::{Kind, What};
 use super::tap::{Tap, Tapped};
-use super::visitor::{Error, Event, Visitor};
 use super::{Diagram, PATIENCE, Side};
 
+/// HTTP first, WebSocket at the end.
+type Visitor = Either<Box<Connection>, Box<ws::Connection>>;
 type Machine = Tapped<Visitor>;
+type Told = Input<Tap<Either<HttpEvent, ws::Event>>, Either<http::Error, ws::Error>>;
 
 const HOST: &str = "server.example";
 
@@ -33,7 +35,7 @@ pub(super) fn machine() -> Machine {
 
 /// A machine that measures its time from `now`.
 fn at(now: Instant) -> Machine {
-    Tapped::new(Visitor::Http(Box::new(Connection::new(now, Config::default()))))
+    Tapped::new(Either::First(Box::new(Connection::new(now, Config::default()))))
 }
 
 /// What the client does, and how far it is.
@@ -51,7 +53,7 @@ impl Script {
         Self { diagram, rng: Rng::new(&Seed::from(seed)), exchanges: 0, handshake: None, answers: 0 }
     }
 
-    pub(super) fn application(mut self) -> impl FnMut(&mut Context<'_, Machine>, Input<Tap<Event>, Error>) {
+    pub(super) fn application(mut self) -> impl FnMut(&mut Context<'_, Machine>, Told) {
         self.step(Instant::ORIGIN, "the TCP handshake");
         move |cx, input| match input {
             Input::Connected => {
@@ -59,8 +61,8 @@ impl Script {
                 self.next_exchange(cx);
             }
             Input::Event(Tap::Frame(frame)) => self.diagram.arrival(cx.now(), Side::Client, Kind::Frame, frame),
-            Input::Event(Tap::Event(Event::Http(event))) => self.http(cx, event),
-            Input::Event(Tap::Event(Event::WebSocket(event))) => self.websocket(cx, &event),
+            Input::Event(Tap::Event(Either::First(event))) => self.http(cx, event),
+            Input::Event(Tap::Event(Either::Second(event))) => self.websocket(cx, &event),
             Input::Failed(_) | Input::Woken | Input::Writable | Input::Closed(_) => {}
         }
     }
@@ -74,7 +76,7 @@ impl Script {
         let Some((title, method, target, content)) = EXCHANGES.get(self.exchanges) else { return self.upgrade(cx) };
         self.exchanges += 1;
         self.step(cx.now(), title);
-        if let Visitor::Http(http) = &mut cx.machine().machine {
+        if let Either::First(http) = &mut cx.machine().machine {
             let request = PlainRequest::new(method, target, &[("Host", HOST)]);
             // Nothing can be refused: the exchange before this one has ended, and the queue is empty.
             let _ = http.send_request(&request, Length::Known(content.len() as u64));
@@ -90,7 +92,7 @@ impl Script {
         let mut nonce = [0; 16];
         self.rng.fill(&mut nonce);
         let offer = Offer { protocols: vec!["echo".to_owned()], ..Offer::new(HOST, "/ws/echo") };
-        if let (Ok(handshake), Visitor::Http(http)) = (ClientHandshake::new(nonce, offer), &mut cx.machine().machine) {
+        if let (Ok(handshake), Either::First(http)) = (ClientHandshake::new(nonce, offer), &mut cx.machine().machine) {
             let _ = http.send_request(&handshake, Length::Known(0));
             let _ = http.finish(None);
             self.handshake = Some(handshake);
@@ -115,7 +117,7 @@ impl Script {
 
     fn switch(&mut self, cx: &mut Context<'_, Machine>) {
         let (now, seed) = (cx.now(), self.rng.split());
-        let Visitor::Http(http) = std::mem::replace(cx.machine(), machine()).machine else { return };
+        let Either::First(http) = std::mem::replace(cx.machine(), machine()).machine else { return };
         let config = ws::Config { close_timeout: PATIENCE, ..ws::Config::default() };
         let mut ws = ws::Connection::new(now, Role::Client, config, &seed, http.into_transmit());
         self.step(now, "frames both ways: a text, a ping between two fragments, bytes");
@@ -125,7 +127,7 @@ impl Script {
         let _ = ws.ping("still there?");
         let _ = ws.send_fragment("pieces", true);
         let _ = ws.send_binary(Bytes::from_static(&[0xd5; 300]));
-        *cx.machine() = Tapped::with_frames(Visitor::WebSocket(Box::new(ws)));
+        *cx.machine() = Tapped::with_frames(Either::Second(Box::new(ws)));
     }
 
     fn websocket(&mut self, cx: &mut Context<'_, Machine>, event: &ws::Event) {
@@ -135,7 +137,7 @@ impl Script {
             if self.answers == 4 {
                 self.step(cx.now(), "the closing handshake, and the end of the connection");
                 let now = cx.now();
-                if let Visitor::WebSocket(ws) = &mut cx.machine().machine {
+                if let Either::Second(ws) = &mut cx.machine().machine {
                     let _ = ws.close(now, Some(CloseFrame::new(CloseCode::NORMAL, "done")));
                 }
             }

@@ -6,7 +6,6 @@ mod client;
 mod render;
 mod server;
 mod tap;
-mod visitor;
 
 use std::cell::RefCell;
 use std::io::Write as _;
