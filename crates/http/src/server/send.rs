@@ -14,7 +14,8 @@ impl Connection {
     /// `Connection: close` among the fields makes it the last one.
     ///
     /// [`finish`](Self::finish) has to follow, also where there is no content. 2xx to `CONNECT` is the exception: it
-    /// has no content, and the connection belongs to the tunnel from then on.
+    /// has no content, and the connection belongs to the tunnel from then on, so it has to wait for the end of the
+    /// request.
     pub fn respond(&mut self, parts: &impl ResponseParts, length: Length) -> Result<(), CommandError> {
         self.may_begin()?;
         let (status, reason) = status_and_reason(parts)?;
