@@ -118,6 +118,16 @@ fn rfc_9293_3_10_7_4_fifth_an_old_segment_does_not_update_the_window() {
 }
 
 #[test]
+fn an_ack_of_more_updates_the_window_whatever_text_it_came_with() {
+    let mut bench = Bench::established();
+    bench.sends(2000);
+    // The peer has lost text, so that its acknowledgment comes first and what it sends again comes with a lower SEG.SEQ.
+    bench.arrives(segment(ACK, 6001, 2001).window(1000));
+    bench.arrives(segment(ACK, 5001, 3001).window(5000).data(&[0; 1000]));
+    assert_eq!(bench.sends(5000).len(), 5);
+}
+
+#[test]
 fn rfc_5961_7_challenges_are_limited() {
     let config = Config { challenge_acks: 3, ..config() };
     let mut bench = Bench::established_with(config, segment(SYN | ACK, 5000, 1001));

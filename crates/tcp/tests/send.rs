@@ -123,6 +123,18 @@ fn rfc_9293_3_8_6_1_the_connection_stays_while_probes_are_answered() {
 }
 
 #[test]
+fn answers_to_probes_are_no_duplicates() {
+    let mut bench = with_window(0);
+    bench.sends(20_000);
+    for _ in 0..5 {
+        bench.times_out();
+        bench.arrives(segment(ACK, 5001, 1001).window(0));
+    }
+    // The congestion window is still the initial one.
+    assert_eq!(bench.arrives(segment(ACK, 5001, 1001).window(50_000)).len(), 10);
+}
+
+#[test]
 fn a_window_that_closes_over_what_is_in_flight_is_probed_from_there() {
     let mut bench = with_window(2000);
     bench.sends(2000);

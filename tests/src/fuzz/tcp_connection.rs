@@ -127,7 +127,7 @@ impl Bench {
             }
             9 => self.end.recv().skip(input.number()),
             10 => self.end.shutdown(),
-            _ if input.byte() % 8 == 0 => self.end.abort(),
+            _ if input.byte().is_multiple_of(8) => self.end.abort(),
             _ => {}
         }
     }

@@ -44,15 +44,17 @@ impl Connection {
         if ack.after(una) {
             self.acknowledge(header);
         }
-        if ack.at_or_after(una) && self.is_newer(header.seq, ack) {
+        // Acknowledgments only grow, so one that covers more was sent later, whatever text it came with.
+        if ack.after(una) || (ack == una && self.is_newer(header.seq, ack)) {
             self.update_window(window, header.seq, ack);
         }
-        // RFC 5681 2: what makes an acknowledgment a duplicate.
+        // RFC 5681 2: what makes an acknowledgment a duplicate. The answer to a probe is none.
         if ack == una
             && segment.payload.is_empty()
             && !header.flags.contains(Flags::FIN)
             && window == old_window
             && self.snd_max.after(una)
+            && self.timers.persist.is_none()
         {
             self.on_duplicate_ack();
         }
@@ -152,7 +154,7 @@ impl Connection {
 
     /// RFC 5681 3.2, with the condition of RFC 6582 3.2, step 2.
     fn on_duplicate_ack(&mut self) {
-        self.recovery.duplicate_acks += 1;
+        self.recovery.duplicate_acks = self.recovery.duplicate_acks.saturating_add(1);
         if self.recovery.fast {
             self.congestion.on_duplicate_in_recovery();
         } else if self.recovery.duplicate_acks == 3 && self.snd_una.after(self.recovery.recover) {

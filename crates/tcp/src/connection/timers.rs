@@ -80,7 +80,7 @@ impl Connection {
         }
         self.retries += 1;
         self.probe = true;
-        self.timers.probes += 1;
+        self.timers.probes = self.timers.probes.saturating_add(1);
         self.timers.persist = Some(self.now + self.rtt.backed_off(self.timers.probes));
     }
 

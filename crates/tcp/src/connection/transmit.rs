@@ -143,10 +143,13 @@ impl Connection {
         let window = self.snd_wnd.saturating_sub(offset);
         let usable = window.min(self.congestion.window().saturating_sub(offset));
         let len = unsent.min(self.snd_mss as usize).min(usable as usize);
+        // What was sent before is sent again even where little of it fits into the peer's window, but the congestion
+        // window makes no small segments.
+        let again = seq.before(self.snd_max) && usable == window;
         // A FIN takes a place in the window, too, but none in the network.
         let fin = fin_unsent && len == unsent && window as usize > len;
         let forced = core::mem::take(&mut self.probe) && offset == 0;
-        if (forced && window > 0) || self.is_worth_sending(len, unsent, fin) {
+        if (forced && window > 0) || self.is_worth_sending(len, unsent, fin, again) {
             self.timers.stop_persist();
             self.snd_nxt += len as u32 + u32::from(fin);
             return Some(Text { seq, len, fin });
@@ -165,8 +168,7 @@ impl Connection {
     }
 
     /// RFC 9293 3.8.6.2.1, without its Nagle part: a full segment, all that there is, or half of the largest window.
-    fn is_worth_sending(&self, len: usize, unsent: usize, fin: bool) -> bool {
-        let again = self.snd_nxt.before(self.snd_max);
+    fn is_worth_sending(&self, len: usize, unsent: usize, fin: bool, again: bool) -> bool {
         match len {
             0 => fin,
             _ => len == self.snd_mss as usize || len == unsent || again || len >= (self.max_snd_wnd / 2) as usize,

@@ -272,7 +272,9 @@ impl<'a> Segment<'a> {
     /// SEG.LEN: how much sequence space the segment takes, SYN and FIN included (RFC 9293 3.4).
     pub fn sequence_len(&self) -> u32 {
         let flags = self.header.flags;
-        self.payload.len() as u32 + u32::from(flags.contains(Flags::SYN)) + u32::from(flags.contains(Flags::FIN))
+        let controls = u32::from(flags.contains(Flags::SYN)) + u32::from(flags.contains(Flags::FIN));
+        // An IP packet holds far less than what would wrap here.
+        (self.payload.len() as u32).wrapping_add(controls)
     }
 }
 
