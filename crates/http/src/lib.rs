@@ -80,13 +80,14 @@
 #![no_std]
 
 extern crate alloc;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", test))]
 extern crate std;
 
 pub mod client;
 mod content;
 mod error;
 mod head;
+mod intake;
 mod parts;
 pub mod server;
 #[cfg(test)]

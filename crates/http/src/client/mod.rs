@@ -29,9 +29,9 @@ use drywire_core::{Close, Demand, Instant, RecvBuf, SendQueue, StreamMachine};
 pub use config::Config;
 pub use state::State;
 
-use crate::content::decode::Decoder;
 use crate::content::encode::Encoder;
-use crate::head::scan::{Kind, Scanner};
+use crate::head::scan::Kind;
+use crate::intake::Intake;
 use crate::timer::Timer;
 use crate::{Error, ResponseHead, Trailers};
 use state::Input;
@@ -69,16 +69,7 @@ pub struct Connection {
     /// The caller wants to end behind the running exchange.
     shutdown: bool,
 
-    scanner: Scanner,
-    decoder: Option<Decoder>,
-    /// The end of a response without content is still to be told.
-    end_is_due: bool,
-    /// The last poll found nothing more to parse.
-    starved: bool,
-    /// Bytes that the last poll left in the receive buffer.
-    buffered: usize,
-    peer_ended: bool,
-
+    intake: Intake,
     encoder: Encoder,
     exchange: Exchange,
 }
@@ -112,12 +103,7 @@ impl Connection {
             error: None,
             aborted: false,
             shutdown: false,
-            scanner: Scanner::new(Kind::Response),
-            decoder: None,
-            end_is_due: false,
-            starved: true,
-            buffered: 0,
-            peer_ended: false,
+            intake: Intake::new(Kind::Response),
             encoder: Encoder::Idle,
             exchange: Exchange::NONE,
         }
@@ -130,7 +116,7 @@ impl Connection {
 
     /// Whether a request would be taken now.
     pub fn is_ready(&self) -> bool {
-        self.state == State::Idle && !self.end_is_due && !self.peer_ended
+        self.state == State::Idle && !self.intake.end_is_due && !self.intake.peer_ended()
     }
 
     /// Whether the connection belongs to another protocol: the response that switches has been returned. The machine
@@ -214,8 +200,7 @@ impl StreamMachine for Connection {
     fn poll_event(&mut self, now: Instant, recv: &mut RecvBuf) -> Result<Option<Event>, Error> {
         self.tick(now);
         let result = self.receive(recv);
-        self.buffered = recv.len();
-        self.peer_ended |= recv.is_end_of_stream();
+        self.intake.end(recv);
         if let Ok(Some(_)) = result {
             // While the caller has an event in hand, it is not the peer who is slow.
             self.timer.disarm();
@@ -250,9 +235,9 @@ impl StreamMachine for Connection {
         };
         let wanted = match self.state {
             State::Upgraded | State::Closed => false,
-            State::Answered => self.buffered < self.config.receive_high_water,
-            _ => self.starved || self.buffered < self.config.receive_high_water,
+            State::Answered => self.intake.has_room(self.config.receive_high_water),
+            _ => self.intake.is_hungry(self.config.receive_high_water),
         };
-        Demand { read: wanted && !self.peer_ended, close }
+        Demand { read: wanted && !self.intake.peer_ended(), close }
     }
 }

@@ -11,7 +11,7 @@ use crate::{Error, ResponseHead, Trailers};
 impl Connection {
     /// Parses to the next event, and tells whether only input is missing for it.
     pub(super) fn receive(&mut self, recv: &mut RecvBuf) -> Result<Option<Event>, Error> {
-        self.starved = false;
+        self.intake.begin();
         if let Some(error) = self.error {
             return Err(error);
         }
@@ -23,7 +23,7 @@ impl Connection {
     }
 
     fn parse(&mut self, recv: &mut RecvBuf) -> Result<Option<Event>, Error> {
-        if core::mem::take(&mut self.end_is_due) {
+        if core::mem::take(&mut self.intake.end_is_due) {
             return Ok(Some(Event::End(Trailers::default())));
         }
         match self.state {
@@ -35,23 +35,23 @@ impl Connection {
                 }
                 recv.release();
                 self.transmit.release();
-                self.starved = true;
+                self.intake.starve();
                 Ok(None)
             }
             State::Sending | State::Waiting => {
-                if self.scanner.scan(recv, &self.config.head_limits())? {
+                if self.intake.scanner.scan(recv, &self.config.head_limits())? {
                     return self.begin_response(recv).map(Some);
                 }
                 // RFC 9112, 9.5: a server may close at any time; whether to ask again is for the caller to say.
-                if recv.is_finished() { Err(Error::NoResponse) } else { self.starve(recv) }
+                if recv.is_finished() { Err(Error::NoResponse) } else { self.intake.starve_inside(recv) }
             }
-            State::Duplex | State::Receiving => match self.decode(recv)? {
+            State::Duplex | State::Receiving => match self.intake.decode(recv, &self.config.content_limits())? {
                 Step::Content(content) => Ok(Some(Event::Content(content))),
                 Step::End(trailers) => {
                     self.end_response();
                     Ok(Some(Event::End(trailers)))
                 }
-                Step::Blocked => self.starve(recv),
+                Step::Blocked => self.intake.starve_inside(recv),
             },
             State::Answered => {
                 if recv.is_finished() {
@@ -64,17 +64,8 @@ impl Connection {
         }
     }
 
-    /// More input is needed: an error where there will be none (RFC 9112, 8).
-    fn starve(&mut self, recv: &RecvBuf) -> Result<Option<Event>, Error> {
-        if recv.is_end_of_stream() {
-            return Err(Error::UnexpectedEnd);
-        }
-        self.starved = true;
-        Ok(None)
-    }
-
     fn begin_response(&mut self, recv: &mut RecvBuf) -> Result<Event, Error> {
-        let section = self.scanner.take(recv);
+        let section = self.intake.scanner.take(recv);
         let line = section.status_line();
         let (facts, framing) = facts::of_response(&section.fields, line.version)?;
         let head = ResponseHead { fields: section.fields, line, facts };
@@ -100,11 +91,11 @@ impl Connection {
         // RFC 9112, 6.3: these end with their head, whatever the framing fields say.
         let alone = self.exchange.is_head || matches!(line.status, 204 | 304);
         let framing = if alone { Framing::Length(0) } else { framing };
-        self.decoder = Decoder::new(framing, &self.config.content_limits())?;
+        self.intake.decoder = Decoder::new(framing, &self.config.content_limits())?;
         self.exchange.keep_alive &= facts.keep_alive && framing != Framing::UntilClose;
         self.go(Input::ResponseBegan);
-        if self.decoder.is_none() {
-            self.end_is_due = true;
+        if self.intake.decoder.is_none() {
+            self.intake.end_is_due = true;
             self.end_response();
         }
         Ok(Event::Response(head))
@@ -115,22 +106,10 @@ impl Connection {
         self.go(if last { Input::LastResponseEnded } else { Input::ResponseEnded });
     }
 
-    fn decode(&mut self, recv: &mut RecvBuf) -> Result<Step, Error> {
-        let limits = self.config.content_limits();
-        let step = match &mut self.decoder {
-            Some(decoder) => decoder.decode(recv, &limits)?,
-            None => Step::End(Trailers::default()),
-        };
-        if let Step::End(_) = step {
-            self.decoder = None;
-        }
-        Ok(step)
-    }
-
     /// Keeps the error. A client has no farewell to say: what it was sending is dropped, and the connection closes.
     pub(super) fn fail(&mut self, error: Error) {
         self.error = Some(error);
-        self.end_is_due = false;
+        self.intake.end_is_due = false;
         self.go(Input::Failed);
     }
 }

@@ -94,10 +94,10 @@ impl Connection {
 
     fn may_begin(&self) -> Result<(), CommandError> {
         self.check_alive()?;
-        if self.state != State::Idle || self.end_is_due {
+        if self.state != State::Idle || self.intake.end_is_due {
             return Err(CommandError::ExchangeUnderWay);
         }
-        if self.peer_ended { Err(CommandError::Closed) } else { Ok(()) }
+        if self.intake.peer_ended() { Err(CommandError::Closed) } else { Ok(()) }
     }
 
     fn check_alive(&self) -> Result<(), CommandError> {

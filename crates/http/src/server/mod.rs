@@ -25,9 +25,9 @@ use drywire_core::{Close, Demand, Instant, RecvBuf, SendQueue, StreamMachine};
 pub use config::Config;
 pub use state::State;
 
-use crate::content::decode::Decoder;
 use crate::content::encode::Encoder;
-use crate::head::scan::{Kind, Scanner};
+use crate::head::scan::Kind;
+use crate::intake::Intake;
 use crate::timer::Timer;
 use crate::{Error, RequestHead, Trailers, Version};
 use state::Input;
@@ -61,20 +61,11 @@ pub struct Connection {
     /// The caller wants to end behind the running exchange.
     shutdown: bool,
 
-    scanner: Scanner,
-    decoder: Option<Decoder>,
-    /// The end of a request without content is still to be told.
-    end_is_due: bool,
+    intake: Intake,
     /// Empty lines in front of the request.
     empty_lines: usize,
     /// Content dropped behind the response, or bytes dropped while lingering.
     dropped: u64,
-    /// The last poll found nothing more to parse.
-    starved: bool,
-    /// Bytes that the last poll left in the receive buffer.
-    buffered: usize,
-    peer_ended: bool,
-
     encoder: Encoder,
     request: Exchange,
 }
@@ -116,14 +107,9 @@ impl Connection {
             error: None,
             aborted: false,
             shutdown: false,
-            scanner: Scanner::new(Kind::Request),
-            decoder: None,
-            end_is_due: false,
+            intake: Intake::new(Kind::Request),
             empty_lines: 0,
             dropped: 0,
-            starved: true,
-            buffered: 0,
-            peer_ended: false,
             encoder: Encoder::Idle,
             request: Exchange::NONE,
         }
@@ -136,7 +122,7 @@ impl Connection {
 
     /// Whether the peer has ended its direction. It may still be waiting for its response.
     pub fn is_peer_finished(&self) -> bool {
-        self.peer_ended
+        self.intake.peer_ended()
     }
 
     /// Whether the connection belongs to another protocol: 101, or 2xx to `CONNECT`, is in the send queue or sent.
@@ -240,8 +226,7 @@ impl StreamMachine for Connection {
     fn poll_event(&mut self, now: Instant, recv: &mut RecvBuf) -> Result<Option<Event>, Error> {
         self.tick(now);
         let result = self.receive(recv);
-        self.buffered = recv.len();
-        self.peer_ended |= recv.is_end_of_stream();
+        self.intake.end(recv);
         if let Ok(Some(_)) = result {
             // While the caller has an event in hand, it is not the peer who is slow.
             self.timer.disarm();
@@ -277,14 +262,16 @@ impl StreamMachine for Connection {
             State::Closed => Some(Close::Both),
             _ => None,
         };
-        let room = self.starved || self.buffered < self.config.receive_high_water;
+        let room = self.intake.is_hungry(self.config.receive_high_water);
         let wanted = match self.state {
             State::Idle | State::Duplex => room && !self.transmit.is_full(),
             State::Head | State::Receiving | State::Draining | State::Lingering => room,
             // Nothing more is parsed now, but the peer's end is worth knowing.
-            State::Received | State::Responding | State::Closing => self.buffered < self.config.receive_high_water,
+            State::Received | State::Responding | State::Closing => {
+                self.intake.has_room(self.config.receive_high_water)
+            }
             State::Upgraded | State::Closed => false,
         };
-        Demand { read: wanted && !self.peer_ended, close }
+        Demand { read: wanted && !self.intake.peer_ended(), close }
     }
 }

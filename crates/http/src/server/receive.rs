@@ -11,7 +11,7 @@ use crate::{Error, RequestHead, Trailers};
 impl Connection {
     /// Parses to the next event, and tells whether only input is missing for it.
     pub(super) fn receive(&mut self, recv: &mut RecvBuf) -> Result<Option<Event>, Error> {
-        self.starved = false;
+        self.intake.begin();
         if self.error.is_none() {
             match self.parse(recv) {
                 Ok(event) => return Ok(event),
@@ -23,7 +23,7 @@ impl Connection {
     }
 
     fn parse(&mut self, recv: &mut RecvBuf) -> Result<Option<Event>, Error> {
-        if core::mem::take(&mut self.end_is_due) {
+        if core::mem::take(&mut self.intake.end_is_due) {
             return Ok(Some(Event::End(Trailers::default())));
         }
         loop {
@@ -37,7 +37,7 @@ impl Connection {
                     if recv.is_finished() {
                         self.go(Input::PeerEnded);
                     } else if recv.is_empty() || (recv[..] == *b"\r" && !recv.is_end_of_stream()) {
-                        self.starved = true;
+                        self.intake.starve();
                         self.rest(recv);
                         return Ok(None);
                     } else {
@@ -46,17 +46,17 @@ impl Connection {
                     }
                 }
                 State::Head => {
-                    if self.scanner.scan(recv, &self.config.head_limits())? {
+                    if self.intake.scanner.scan(recv, &self.config.head_limits())? {
                         return self.begin_request(recv).map(Some);
                     }
-                    return self.starve(recv);
+                    return self.intake.starve_inside(recv);
                 }
                 State::Receiving | State::Duplex => {
                     // What a response echoes has to leave before more comes.
                     if self.state == State::Duplex && self.transmit.is_full() {
                         return Ok(None);
                     }
-                    return match self.decode(recv)? {
+                    return match self.intake.decode(recv, &self.config.content_limits())? {
                         Step::Content(content) => {
                             // RFC 9110, 10.1.1: content has come, so 100 (Continue) is moot.
                             self.request.awaits_continue = false;
@@ -66,10 +66,10 @@ impl Connection {
                             self.go(Input::ContentEnded);
                             Ok(Some(Event::End(trailers)))
                         }
-                        Step::Blocked => self.starve(recv),
+                        Step::Blocked => self.intake.starve_inside(recv),
                     };
                 }
-                State::Draining => match self.decode(recv)? {
+                State::Draining => match self.intake.decode(recv, &self.config.content_limits())? {
                     Step::Content(content) => {
                         self.timer.disarm();
                         self.dropped = self.dropped.saturating_add(content.len() as u64);
@@ -81,7 +81,7 @@ impl Connection {
                         self.go(Input::ContentEnded);
                         return Ok(Some(Event::End(trailers)));
                     }
-                    Step::Blocked => return self.starve(recv),
+                    Step::Blocked => return self.intake.starve_inside(recv),
                 },
                 State::Lingering | State::Closing => {
                     self.linger(recv);
@@ -115,21 +115,12 @@ impl Connection {
         self.transmit.release();
     }
 
-    /// More input is needed: an error where there will be none (RFC 9112, 8).
-    fn starve(&mut self, recv: &RecvBuf) -> Result<Option<Event>, Error> {
-        if recv.is_end_of_stream() {
-            return Err(Error::UnexpectedEnd);
-        }
-        self.starved = true;
-        Ok(None)
-    }
-
     fn begin_request(&mut self, recv: &mut RecvBuf) -> Result<Event, Error> {
-        let section = self.scanner.take(recv);
+        let section = self.intake.scanner.take(recv);
         let line = section.request_line();
         let (facts, framing) = facts::of_request(&section.fields, line.version)?;
         let head = RequestHead { fields: section.fields, line, facts };
-        self.decoder = Decoder::new(framing, &self.config.content_limits())?;
+        self.intake.decoder = Decoder::new(framing, &self.config.content_limits())?;
         self.request = Exchange {
             version: line.version,
             is_head: head.method() == "HEAD",
@@ -138,21 +129,9 @@ impl Connection {
             keep_alive: facts.keep_alive,
             awaits_continue: facts.expects_continue,
         };
-        self.end_is_due = self.decoder.is_none();
-        self.go(if self.end_is_due { Input::HeadAlone } else { Input::HeadWithContent });
+        self.intake.end_is_due = self.intake.decoder.is_none();
+        self.go(if self.intake.end_is_due { Input::HeadAlone } else { Input::HeadWithContent });
         Ok(Event::Request(head))
-    }
-
-    fn decode(&mut self, recv: &mut RecvBuf) -> Result<Step, Error> {
-        let limits = self.config.content_limits();
-        let step = match &mut self.decoder {
-            Some(decoder) => decoder.decode(recv, &limits)?,
-            None => Step::End(Trailers::default()),
-        };
-        if let Step::End(_) = step {
-            self.decoder = None;
-        }
-        Ok(step)
     }
 
     /// Waits for the peer's end, dropping what is left of a message that nobody wants.
@@ -172,7 +151,7 @@ impl Connection {
     /// Keeps the error and queues its farewell, unless a response is under way that it would spoil.
     pub(super) fn fail(&mut self, error: Error) {
         self.error = Some(error);
-        self.end_is_due = false;
+        self.intake.end_is_due = false;
         match self.state {
             State::Idle | State::Head | State::Receiving => self.farewell(error),
             // Only a reset tells the peer that a response which the close would have ended is not whole.

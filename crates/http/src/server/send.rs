@@ -63,7 +63,7 @@ impl Connection {
         self.check_alive()?;
         self.encoder.finish(trailers, &mut self.transmit)?;
         self.dropped = 0;
-        let left = self.decoder.as_ref().and_then(crate::content::decode::Decoder::remaining).unwrap_or(0);
+        let left = self.intake.decoder.as_ref().and_then(crate::content::decode::Decoder::remaining).unwrap_or(0);
         let last = !self.request.keep_alive || self.shutdown || left > self.config.drain_limit;
         self.go(if last { Input::LastResponseEnded } else { Input::ResponseEnded });
         Ok(())

@@ -1,0 +1,86 @@
+//! What the receive paths of both sides keep between calls.
+
+use drywire_core::RecvBuf;
+
+use crate::content::decode::{Decoder, Limits, Step};
+use crate::head::scan::{Kind, Scanner};
+use crate::{Error, Trailers};
+
+#[derive(Debug)]
+pub(crate) struct Intake {
+    pub(crate) scanner: Scanner,
+    /// The content of the message that is arriving; `None` where it has none or all of it has come.
+    pub(crate) decoder: Option<Decoder>,
+    /// The end of a message without content is still to be told.
+    pub(crate) end_is_due: bool,
+    /// The last poll found nothing more to parse.
+    starved: bool,
+    /// Bytes that the last poll left in the receive buffer.
+    buffered: usize,
+    peer_ended: bool,
+}
+
+impl Intake {
+    pub(crate) fn new(kind: Kind) -> Self {
+        Self {
+            scanner: Scanner::new(kind),
+            decoder: None,
+            end_is_due: false,
+            starved: true,
+            buffered: 0,
+            peer_ended: false,
+        }
+    }
+
+    /// A poll begins.
+    pub(crate) fn begin(&mut self) {
+        self.starved = false;
+    }
+
+    /// A poll ends.
+    pub(crate) fn end(&mut self, recv: &RecvBuf) {
+        self.buffered = recv.len();
+        self.peer_ended |= recv.is_end_of_stream();
+    }
+
+    /// Whether the peer has ended its direction.
+    pub(crate) fn peer_ended(&self) -> bool {
+        self.peer_ended
+    }
+
+    /// Whether few enough bytes wait for the caller to make place for them.
+    pub(crate) fn has_room(&self, high_water: usize) -> bool {
+        self.buffered < high_water
+    }
+
+    /// Whether more input would be parsed, or at least has room.
+    pub(crate) fn is_hungry(&self, high_water: usize) -> bool {
+        self.starved || self.has_room(high_water)
+    }
+
+    /// Only input is missing.
+    pub(crate) fn starve(&mut self) {
+        self.starved = true;
+    }
+
+    /// Only input is missing inside a message: an error where there will be none (RFC 9112, 8).
+    pub(crate) fn starve_inside<T>(&mut self, recv: &RecvBuf) -> Result<Option<T>, Error> {
+        if recv.is_end_of_stream() {
+            return Err(Error::UnexpectedEnd);
+        }
+        self.starve();
+        Ok(None)
+    }
+
+    /// Takes the next piece of content.
+    pub(crate) fn decode(&mut self, recv: &mut RecvBuf, limits: &Limits) -> Result<Step, Error> {
+        let step = match &mut self.decoder {
+            Some(decoder) => decoder.decode(recv, limits)?,
+            None => Step::End(Trailers::default()),
+        };
+        if let Step::End(_) = step {
+            self.decoder = None;
+        }
+        Ok(step)
+    }
+}
