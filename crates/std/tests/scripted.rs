@@ -3,9 +3,10 @@
 mod shared;
 
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use drywire_core::{Bytes, Instant, StreamMachine};
-use drywire_std::{Driver, Turn};
+use drywire_std::{Config, Driver, Turn};
 use proptest::prelude::*;
 use shared::blocking::{Scripted, driver, run, run_lines};
 use shared::{
@@ -190,6 +191,17 @@ fn a_failed_machine_that_never_closes_is_given_up() {
     assert_eq!(wire.now(), Instant::from_millis(3_000));
     // Nothing piled up for a machine that takes nothing.
     assert_eq!(&driver.into_parts().recv[..], b"x");
+}
+
+#[test]
+fn a_flood_buys_a_failed_connection_no_time() {
+    let script = Script { reads: repeat(&[data("more and more")], 1_000), ..Script::default() };
+    let wire = Wire::new(script);
+    let mut config = Config::default();
+    config.linger = Duration::ZERO;
+    let mut driver = Driver::with_config(Stubborn::new(wire.now(), true), Scripted(wire.clone()), config);
+    assert_eq!(run(&mut driver, &wire).outcome, Outcome::Protocol(Rule::Bad));
+    assert!(wire.is_aborted() && wire.reads_left() > 990);
 }
 
 #[test]

@@ -297,14 +297,13 @@ impl<M: StreamMachine, T: Transport> Driver<M, T> {
         if self.failure.is_none() && mem::take(&mut self.flushed) {
             return Step::Turn(Turn::Flushed);
         }
-        if matches!(read, Step::Wait) {
-            if self.broken.is_some() {
-                return Step::End;
-            }
-            if self.give_up.is_some_and(|end| end <= now) {
-                self.transport.abort();
-                return Step::End;
-            }
+        if matches!(read, Step::Wait) && self.broken.is_some() {
+            return Step::End;
+        }
+        // Also while the peer floods: it buys no time with that.
+        if self.give_up.is_some_and(|end| end <= now) {
+            self.transport.abort();
+            return Step::End;
         }
         read
     }

@@ -78,7 +78,7 @@ async fn echo_and_half_close() {
     assert_eq!(server.stop().await.aborted, 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn megabytes_pass_a_slow_reader() {
     let server = serve(ServerConfig::default(), echo).await;
     let (mut reading, mut writing) = TcpStream::connect(server.address).await.unwrap().into_split();

@@ -387,6 +387,19 @@ fn a_failed_machine_that_never_closes_is_given_up() {
 }
 
 #[test]
+fn a_flood_buys_a_failed_connection_no_time() {
+    let script = Script { reads: repeat(&[data("more and more")], 1_000), ..Script::default() };
+    block_on(async {
+        let Subject { driver, world } = Subject::new(&script, |now| Stubborn::new(now, true));
+        let mut parts = driver.into_parts();
+        parts.config.linger = Duration::ZERO;
+        let mut subject = Subject { driver: Driver::from_parts(parts), world };
+        assert_eq!(subject.run(Futures::Dropped).await.outcome, Outcome::Protocol(Rule::Bad));
+        assert!(subject.world.wire.is_aborted() && subject.world.wire.reads_left() > 990);
+    });
+}
+
+#[test]
 fn a_failed_machine_that_waits_for_nothing_is_closed() {
     let script = Script { reads: vec![data("x"), ReadStep::Block(millis(3)), ReadStep::End], ..Script::default() };
     let (run, wire, took) = run(&script, Futures::Dropped, |now| Stubborn::new(now, false));

@@ -145,6 +145,10 @@ impl Wire {
         self.0.borrow().parks
     }
 
+    pub fn reads_left(&self) -> usize {
+        self.0.borrow().reads.len()
+    }
+
     /// I2: an error shows only once its farewell has left, as far as the peer took it.
     pub fn check_error(&self) {
         let state = self.0.borrow();
