@@ -163,7 +163,6 @@ impl Connection {
             self.recovery.recover = self.snd_max;
             self.recovery.fast = true;
             self.resend_head = true;
-            self.timed = None;
         }
     }
 }

@@ -89,8 +89,6 @@ impl Connection {
         self.snd_nxt = self.snd_una;
         self.send.rewind();
         self.resend_head = false;
-        // Karn's algorithm (RFC 6298 3): what is sent twice is not timed.
-        self.timed = None;
     }
 
     /// RFC 6298 5.1: runs from the first segment in flight.
