@@ -373,6 +373,19 @@ fn a_timer_goes_on_whatever_arrives() {
 }
 
 #[test]
+fn a_command_may_bring_the_deadline_forward() {
+    block_on(async {
+        let config = LinesConfig { idle: Some(millis(60_000)), ..LinesConfig::default() };
+        let Subject { mut driver, world } = Subject::new(&Script::default(), |now| Lines::new(now, config));
+        assert!(tokio::time::timeout(millis(1), driver.next_event()).await.is_err());
+        let now = driver.now();
+        driver.machine_mut().hurry(now, millis(10));
+        assert!(matches!(driver.next_event().await, Err(DriveError::Protocol(Rule::Idle))));
+        assert_eq!(world.clock.now() - now, millis(10) + LINGER);
+    });
+}
+
+#[test]
 fn a_failed_machine_that_never_closes_is_given_up() {
     let flood = [data("more and more"), ReadStep::Block(millis(30))];
     let script = Script { reads: [vec![data("x")], repeat(&flood, 1_000)].concat(), ..Script::default() };

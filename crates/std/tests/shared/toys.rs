@@ -94,6 +94,12 @@ impl Lines {
         room
     }
 
+    /// A command: the idle deadline comes this much after `now`.
+    pub fn hurry(&mut self, now: Instant, idle: Duration) {
+        self.deadline = Some(now + idle);
+        self.show();
+    }
+
     pub fn into_transmit(self) -> SendQueue {
         self.send
     }
