@@ -363,7 +363,10 @@ fn an_early_response_lingers_before_a_large_rest() {
         server.feed([b'x'; 100]).no_event();
         assert_eq!(server.machine.state(), State::Lingering);
         assert_eq!(server.close(), None, "the response leaves first");
-        assert_eq!(status(&server.sent()), 413);
+        let response = server.sent();
+        assert_eq!(status(&response), 413);
+        // RFC 9112, 9.6: said beforehand where it can be known.
+        assert_eq!(response.contains("Connection: close"), head.starts_with("Content-Length"));
         assert_eq!(server.close(), Some(Close::WriteHalf));
         assert!(server.reads(), "what the client still sends is read and dropped");
         server.feed([b'x'; 100]).no_event();

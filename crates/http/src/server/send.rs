@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::Connection;
 use super::state::{Input, State};
+use crate::content::decode::Decoder;
 use crate::content::encode::Encoder;
 use crate::head::write::{self, Checked, FramingField, Persistence};
 use crate::parts::canonical_reason;
@@ -29,8 +30,11 @@ impl Connection {
         let (encoder, framing) = self.framing(status, length, &checked)?;
         // RFC 9110, 10.1.1: a client that awaits 100 (Continue) and gets a final response may send its content or not;
         // what comes next could be either, so nothing may come next.
+        // RFC 9112, 9.6: a server that is going to close says so. One that answers with an error is not going to read a
+        // large rest of the request.
         let keep_alive = self.request.keep_alive
             && !self.request.awaits_continue
+            && !(status >= 400 && self.rest_is_too_large())
             && !self.shutdown
             && !checked.close
             && encoder != Encoder::UntilClose;
@@ -63,8 +67,7 @@ impl Connection {
         self.check_alive()?;
         self.encoder.finish(trailers, &mut self.transmit)?;
         self.dropped = 0;
-        let left = self.intake.decoder.as_ref().and_then(crate::content::decode::Decoder::remaining).unwrap_or(0);
-        let last = !self.request.keep_alive || self.shutdown || left > self.config.drain_limit;
+        let last = !self.request.keep_alive || self.shutdown || self.rest_is_too_large();
         self.go(if last { Input::LastResponseEnded } else { Input::ResponseEnded });
         Ok(())
     }
@@ -169,6 +172,12 @@ impl Connection {
             checked.agrees_with(framing)?;
         }
         Ok((encoder, framing))
+    }
+
+    /// Whether more of the request is known to be left than would be dropped to keep the connection.
+    fn rest_is_too_large(&self) -> bool {
+        let rest = self.intake.decoder.as_ref().and_then(Decoder::remaining);
+        rest.is_some_and(|rest| rest > self.config.drain_limit)
     }
 
     /// Whether a response, informational or final, may begin.
