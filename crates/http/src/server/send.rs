@@ -34,7 +34,7 @@ impl Connection {
         // large rest of the request.
         let keep_alive = self.request.keep_alive
             && !self.request.awaits_continue
-            && !(status >= 400 && self.rest_is_too_large())
+            && (status < 400 || !self.rest_is_too_large())
             && !self.shutdown
             && !checked.close
             && encoder != Encoder::UntilClose;
