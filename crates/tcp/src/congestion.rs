@@ -26,7 +26,7 @@ impl NewReno {
 
     /// New data was acknowledged while nothing is known to be lost, with `flight` bytes in flight before that.
     pub(crate) fn on_ack(&mut self, acked: u32, flight: u32) {
-        // RFC 7661 3: a window that is not used says nothing about the path, so it does not grow.
+        // RFC 7661: a window that is not used says nothing about the path, so it does not grow.
         if flight < self.cwnd / 2 {
             return;
         }
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc_7661_3_unused_window_does_not_grow() {
+    fn rfc_7661_an_unused_window_does_not_grow() {
         let mut reno = NewReno::new(MSS, 10);
         reno.on_ack(MSS, 4 * MSS);
         assert_eq!(reno.window(), 10 * MSS);

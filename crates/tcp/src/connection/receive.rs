@@ -136,7 +136,7 @@ impl Connection {
         } else if !self.receive_ack(segment) {
             return;
         }
-        // Sixth, the URG bit: urgent data is delivered in line, as RFC 9293 3.8.5 (MUST-31) allows. Seventh, the text.
+        // Sixth, the URG bit: urgent data is delivered in line, as RFC 9293 3.8.5 lets the interface do. Seventh, the text.
         self.receive_text(seq, segment);
     }
 
