@@ -112,15 +112,25 @@ impl Server {
                 Next::Full => acceptor.park(None)?,
                 Next::Pause(until) => acceptor.park(Some(until))?,
                 Next::Accept => {
-                    let started = listener.accept().and_then(|(stream, peer)| {
-                        let mut transport = TcpTransport::with_clock(stream, clock)?;
+                    let (stream, peer) = match listener.accept() {
+                        Ok(accepted) => accepted,
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                            acceptor.park(None)?;
+                            continue;
+                        }
+                        Err(error) => {
+                            acceptance.failed(clock.now(), &error);
+                            continue;
+                        }
+                    };
+                    id += 1;
+                    // A thread that cannot be started fails with `WouldBlock` too, and is worth a pause.
+                    let started = TcpTransport::with_clock(stream, clock).and_then(|mut transport| {
                         transport.watch(shutdown.register(crate::Transport::waker(&transport)));
                         start(id, transport, peer, &connections, &handler)
                     });
-                    id += 1;
                     match started {
                         Ok(()) => acceptance.accepted(),
-                        Err(error) if error.kind() == ErrorKind::WouldBlock => acceptor.park(None)?,
                         Err(error) => acceptance.failed(clock.now(), &error),
                     }
                 }
