@@ -75,7 +75,7 @@ pub struct Driver<M: StreamMachine, T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Open,
-    HalfClosed,
+    HalfClosed { since: Instant },
     Lingering { discard: usize },
     Closed,
 }
@@ -210,7 +210,7 @@ impl<M: StreamMachine, T: Transport> Driver<M, T> {
     pub fn poll_turn(&mut self) -> Poll<TurnResult<M>> {
         loop {
             let step = match self.state {
-                State::Open | State::HalfClosed => self.step(),
+                State::Open | State::HalfClosed { .. } => self.step(),
                 State::Lingering { discard } => self.linger(discard),
                 State::Closed => return Poll::Ready(Ok(Turn::Closed)),
             };
@@ -226,7 +226,7 @@ impl<M: StreamMachine, T: Transport> Driver<M, T> {
     /// What the transport must be watched for while [`poll_turn`](Self::poll_turn) is pending.
     pub fn interest(&mut self) -> Interest {
         match self.state {
-            State::Open | State::HalfClosed => Interest {
+            State::Open | State::HalfClosed { .. } => Interest {
                 read: self.wants_read(),
                 write: self.unflushed || !self.machine.transmit().is_empty() || self.wants_shutdown(),
             },
@@ -238,7 +238,7 @@ impl<M: StreamMachine, T: Transport> Driver<M, T> {
     /// When [`poll_turn`](Self::poll_turn) has work even if nothing else happens.
     pub fn deadline(&self) -> Option<Instant> {
         let timeout = match self.state {
-            State::Open | State::HalfClosed => self.machine.poll_timeout(),
+            State::Open | State::HalfClosed { .. } => self.machine.poll_timeout(),
             State::Lingering { .. } | State::Closed => None,
         };
         timeout.into_iter().chain(self.give_up).min()
@@ -358,9 +358,9 @@ impl<M: StreamMachine, T: Transport> Driver<M, T> {
     fn close(&mut self, close: Close, now: Instant) -> Step<M::Event> {
         if self.state == State::Open {
             match self.transport.shutdown_write() {
-                Ok(()) => self.state = State::HalfClosed,
+                Ok(()) => self.state = State::HalfClosed { since: now },
                 // The peer was faster.
-                Err(error) if error.kind() == ErrorKind::NotConnected => self.state = State::HalfClosed,
+                Err(error) if error.kind() == ErrorKind::NotConnected => self.state = State::HalfClosed { since: now },
                 Err(error) if error.kind() == ErrorKind::Interrupted => return Step::Again,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Step::Wait,
                 Err(error) => {
@@ -375,7 +375,9 @@ impl<M: StreamMachine, T: Transport> Driver<M, T> {
         if self.recv.is_end_of_stream() {
             return Step::End;
         }
-        self.give_up.get_or_insert(now + self.config.linger);
+        // The peer's time counts from the end of our direction: a machine may have waited for it by itself.
+        let since = if let State::HalfClosed { since } = self.state { since } else { now };
+        self.give_up.get_or_insert(since + self.config.linger);
         self.state = State::Lingering { discard: self.config.linger_bytes };
         Step::Again
     }

@@ -10,7 +10,8 @@ use drywire_std::{Config, Driver, Turn};
 use proptest::prelude::*;
 use shared::blocking::{Scripted, driver, run, run_lines};
 use shared::{
-    Lines, LinesConfig, Outcome, ReadStep, Rule, Script, Stubborn, Ticker, Toy, Wire, WriteStep, data, millis, repeat,
+    LINGER, Lines, LinesConfig, Outcome, Patient, ReadStep, Rule, START, Script, Stubborn, Ticker, Toy, Wire,
+    WriteStep, data, millis, repeat,
 };
 
 fn cases() -> ProptestConfig {
@@ -211,6 +212,18 @@ fn a_failed_machine_that_waits_for_nothing_is_closed() {
     assert_eq!(run(&mut driver, &wire).outcome, Outcome::Protocol(Rule::Bad));
     assert!(wire.is_shut() && !wire.is_aborted());
     assert_eq!(wire.now(), Instant::from_millis(1_003));
+}
+
+/// Half-close at 0 s, the machine's patience ends at 5 s, the peer never closes: it took 7 s, for the driver then lingered
+/// once more.
+#[test]
+fn a_machine_that_lingers_is_not_followed_by_a_second_wait() {
+    for (patience, took) in [(millis(5_000), millis(5_000)), (millis(500), LINGER)] {
+        let (mut driver, wire) = driver(&Script::default(), |now| Patient::new(now, patience));
+        assert_eq!(run(&mut driver, &wire).outcome, Outcome::Closed);
+        assert!(wire.is_shut() && !wire.is_aborted());
+        assert_eq!(wire.now() - START, took);
+    }
 }
 
 #[test]

@@ -80,7 +80,7 @@ pub struct Driver<M: StreamMachine, T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Open,
-    HalfClosed,
+    HalfClosed { since: Instant },
     Lingering { discard: usize },
     Closed,
 }
@@ -213,7 +213,7 @@ impl<M: StreamMachine, T: Transport> Driver<M, T> {
     pub fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<TurnResult<M>> {
         loop {
             let step = match self.state {
-                State::Open | State::HalfClosed => self.step(cx),
+                State::Open | State::HalfClosed { .. } => self.step(cx),
                 State::Lingering { discard } => self.linger(discard, cx),
                 State::Closed => return Poll::Ready(Ok(Turn::Closed)),
             };
@@ -230,7 +230,7 @@ impl<M: StreamMachine, T: Transport> Driver<M, T> {
 
     fn deadline(&self) -> Option<Instant> {
         let timeout = match self.state {
-            State::Open | State::HalfClosed => self.machine.poll_timeout(),
+            State::Open | State::HalfClosed { .. } => self.machine.poll_timeout(),
             State::Lingering { .. } | State::Closed => None,
         };
         timeout.into_iter().chain(self.give_up).min()
@@ -350,9 +350,11 @@ impl<M: StreamMachine, T: Transport> Driver<M, T> {
         if self.state == State::Open {
             match Pin::new(&mut self.transport).poll_shutdown(cx) {
                 Poll::Pending => return Step::Wait,
-                Poll::Ready(Ok(())) => self.state = State::HalfClosed,
+                Poll::Ready(Ok(())) => self.state = State::HalfClosed { since: now },
                 // The peer was faster.
-                Poll::Ready(Err(error)) if error.kind() == ErrorKind::NotConnected => self.state = State::HalfClosed,
+                Poll::Ready(Err(error)) if error.kind() == ErrorKind::NotConnected => {
+                    self.state = State::HalfClosed { since: now }
+                }
                 Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => return Step::Again,
                 Poll::Ready(Err(error)) => {
                     self.broken = Some(error);
@@ -366,7 +368,9 @@ impl<M: StreamMachine, T: Transport> Driver<M, T> {
         if self.recv.is_end_of_stream() {
             return Step::End;
         }
-        self.give_up.get_or_insert(now + self.config.linger);
+        // The peer's time counts from the end of our direction: a machine may have waited for it by itself.
+        let since = if let State::HalfClosed { since } = self.state { since } else { now };
+        self.give_up.get_or_insert(since + self.config.linger);
         self.state = State::Lingering { discard: self.config.linger_bytes };
         Step::Again
     }

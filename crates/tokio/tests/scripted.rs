@@ -16,8 +16,8 @@ use drywire_core::{Bytes, Instant};
 use drywire_tokio::{Clock, Config, DriveError, Driver, Transport, Turn, TurnResult};
 use proptest::prelude::*;
 use shared::{
-    Interest, LINGER, Lines, LinesConfig, Outcome, Probe, READ_SIZE, READ_SIZE_MAX, ReadStep, Rule, Run, Script,
-    Stubborn, Ticker, Toy, Wire, WriteStep, data, millis, repeat,
+    Interest, LINGER, Lines, LinesConfig, Outcome, Patient, Probe, READ_SIZE, READ_SIZE_MAX, ReadStep, Rule, Run,
+    Script, Stubborn, Ticker, Toy, Wire, WriteStep, data, millis, repeat,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -418,6 +418,17 @@ fn a_failed_machine_that_waits_for_nothing_is_closed() {
     let (run, wire, took) = run(&script, Futures::Dropped, |now| Stubborn::new(now, false));
     assert_eq!((run.outcome, took), (Outcome::Protocol(Rule::Bad), millis(3)));
     assert!(wire.is_shut() && !wire.is_aborted());
+}
+
+/// Half-close at 0 s, the machine's patience ends at 5 s, the peer never closes: it took 7 s, for the driver then lingered
+/// once more.
+#[test]
+fn a_machine_that_lingers_is_not_followed_by_a_second_wait() {
+    for (patience, expected) in [(millis(5_000), millis(5_000)), (millis(500), LINGER)] {
+        let (run, wire, took) = run(&Script::default(), Futures::Dropped, |now| Patient::new(now, patience));
+        assert_eq!((run.outcome, took), (Outcome::Closed, expected));
+        assert!(wire.is_shut() && !wire.is_aborted());
+    }
 }
 
 #[test]

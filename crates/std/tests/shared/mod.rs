@@ -6,7 +6,7 @@ pub mod blocking;
 mod toys;
 mod wire;
 
-pub use toys::{Lines, LinesConfig, Probe, Rule, Stubborn, Ticker, Toy};
+pub use toys::{Lines, LinesConfig, Patient, Probe, Rule, Stubborn, Ticker, Toy};
 pub use wire::{Interest, ReadStep, Script, Wire, WriteStep};
 
 use std::time::Duration;

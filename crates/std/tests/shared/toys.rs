@@ -313,3 +313,50 @@ impl Toy for Stubborn {
         Probe::default()
     }
 }
+
+/// Ends its own direction at once, waits for the peer's end by itself, and gives up on it after a while.
+#[derive(Debug)]
+pub struct Patient {
+    send: SendQueue,
+    until: Instant,
+    over: bool,
+}
+
+impl Patient {
+    pub fn new(now: Instant, patience: Duration) -> Self {
+        Self { send: SendQueue::new(1), until: now + patience, over: false }
+    }
+}
+
+impl StreamMachine for Patient {
+    type Event = Bytes;
+    type Error = Rule;
+
+    fn poll_event(&mut self, _: Instant, recv: &mut RecvBuf) -> Result<Option<Bytes>, Rule> {
+        self.over |= recv.is_end_of_stream();
+        Ok(None)
+    }
+
+    fn transmit(&mut self) -> &mut SendQueue {
+        &mut self.send
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        (!self.over).then_some(self.until)
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.over |= now >= self.until;
+    }
+
+    fn demand(&self) -> Demand {
+        Demand { read: !self.over, close: Some(if self.over { Close::Both } else { Close::WriteHalf }) }
+    }
+}
+
+impl Toy for Patient {
+    /// Nothing to judge by.
+    fn probe(&self) -> Probe {
+        Probe::default()
+    }
+}
