@@ -21,7 +21,8 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 /// assert_eq!(&method[..], b"GET");
 /// assert_eq!(&recv[..], b" / HTTP/1.1");
 /// ```
-#[derive(Default)]
+/// Two buffers are equal if they hold the same bytes and both have the end of the stream or neither has it.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct RecvBuf {
     bytes: BytesMut,
     end_of_stream: bool,

@@ -11,11 +11,13 @@ use crate::SeqNumber;
 ///
 /// The receive window bounds the bytes and `max` bounds the pieces, and with them the cost of an insertion. A piece grows
 /// only at its back: joining pieces from the front would copy a long one again and again.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Assembler {
     pieces: VecDeque<Piece>,
     max: usize,
 }
 
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct Piece {
     start: SeqNumber,
     bytes: BytesMut,

@@ -13,7 +13,7 @@ use core::time::Duration;
 /// let config = Config { time_wait: Duration::from_secs(10), ..Config::default() };
 /// assert_eq!(config.mss, 1460);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Config {
     /// The largest payload of a segment over IPv4, in bytes, that we announce and that we send; over IPv6, whose header
     /// is longer, it is 20 less. Default 1460 (Ethernet), at least 88. RFC 9293 3.7.1.

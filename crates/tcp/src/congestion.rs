@@ -4,7 +4,7 @@
 //! other controllers can take this one's place.
 
 /// Slow start, congestion avoidance, fast recovery. All amounts are in bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct NewReno {
     mss: u32,
     cwnd: u32,

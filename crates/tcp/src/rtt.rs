@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::Config;
 
 /// Smoothed round-trip time, its variation, and the time-out that follows from them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct RttEstimator {
     srtt: Option<Duration>,
     rttvar: Duration,

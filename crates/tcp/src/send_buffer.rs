@@ -12,7 +12,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 ///
 /// A cursor remembers the piece from which the last new bytes were copied, so that sending is linear in the number of
 /// bytes and of pieces.
-#[derive(Default)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct SendBuffer {
     /// Complete pieces, front first. None is empty.
     chunks: VecDeque<Bytes>,
@@ -24,7 +24,7 @@ pub(crate) struct SendBuffer {
 }
 
 /// A piece and the offset at which it begins. One past the last piece is the tail.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 struct Cursor {
     index: usize,
     start: usize,

@@ -326,3 +326,17 @@ fn law_2_a_dripped_stream_costs_no_more_a_byte_at_its_end() {
         assert_eq!(held, if backwards { 1 } else { N as usize - 1 });
     }
 }
+
+#[test]
+fn law_4_a_clone_is_equal_and_goes_on_alike() {
+    fn is_value<T: Clone + Eq + std::hash::Hash>(_: &T) {}
+    let (now, local, remote) = (Instant::ORIGIN, "192.0.2.1:1".parse().unwrap(), "192.0.2.2:2".parse().unwrap());
+    let mut connection = Connection::connect(now, local, remote, SeqNumber::new(7), Config::default());
+    is_value(&connection);
+    let mut clone = connection.clone();
+    let (mut a, mut b) = (BytesMut::new(), BytesMut::new());
+    connection.poll_transmit(now, &mut a).unwrap();
+    assert_ne!(connection, clone);
+    clone.poll_transmit(now, &mut b).unwrap();
+    assert_eq!((connection, a), (clone, b));
+}

@@ -4,7 +4,7 @@ use super::{CloseReason, Connection};
 use crate::{Flags, Header, Input, Segment, SeqNumber, State};
 
 /// What is known about losses.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Recovery {
     /// `recover` of RFC 6582: SND.MAX when the last loss was noticed.
     recover: SeqNumber,

@@ -87,7 +87,10 @@ pub struct Transmit {
 /// [`poll_event`](Self::poll_event) likewise, then sleep until [`poll_timeout`](Self::poll_timeout) or the next segment.
 ///
 /// Methods may be called in any order; none panics. A `now` that lies before an earlier one counts as that earlier one.
-#[derive(Debug)]
+///
+/// A connection is a value: it can be cloned to try what would happen, and compared and hashed to explore every state
+/// that it can reach. Two that are equal behave alike for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Connection {
     local: SocketAddr,
     /// Not known in LISTEN.
@@ -162,7 +165,7 @@ pub struct Connection {
 }
 
 /// Events that were not yet polled.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Events {
     established: bool,
     peer_finished: bool,
@@ -170,7 +173,7 @@ struct Events {
 }
 
 /// How many challenge ACKs were sent in the second that began at `since` (RFC 5961 7).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Challenges {
     since: Instant,
     sent: u16,

@@ -6,7 +6,7 @@ use super::{CloseReason, Connection};
 use crate::{Input, State};
 
 /// The deadlines of a connection. [`Instant::MAX`] never comes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Timers {
     /// Something in flight was not acknowledged.
     pub(super) retransmit: Option<Instant>,

@@ -9,7 +9,7 @@ use super::Connection;
 use crate::{Flags, Header, SeqNumber, Timestamps};
 
 /// What a connection keeps once both sides have sent the option with their SYN.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Echo {
     /// TS.Recent: the peer's clock, as it is to be echoed.
     recent: u32,

@@ -9,7 +9,7 @@ use super::{Connection, Transmit};
 use crate::{Flags, Header, Options, SeqNumber, State};
 
 /// An RST that is due. It needs no state, so it outlives the connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Reply {
     pub(super) to: SocketAddr,
     pub(super) seq: SeqNumber,
