@@ -118,6 +118,7 @@ mod assembler;
 mod config;
 mod congestion;
 mod connection;
+mod icmp;
 mod rtt;
 mod segment;
 mod send_buffer;
@@ -126,6 +127,7 @@ mod state;
 
 pub use config::Config;
 pub use connection::{CloseReason, Connection, Event, SendError, Transmit};
+pub use icmp::{IcmpError, IcmpErrorKind};
 pub use segment::{Flags, Header, Options, ParseError, SackBlocks, Segment, Timestamps};
 pub use seq::SeqNumber;
 pub use state::{Input, State};
