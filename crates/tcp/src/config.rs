@@ -49,6 +49,9 @@ pub struct Config {
     pub time_wait: Duration,
     /// How many ACKs a second may answer segments that look forged or out of place (RFC 5961 7). Default 10.
     pub challenge_acks: u16,
+    /// The rule that this broken copy of TCP leaves out. Default none.
+    #[cfg(feature = "fault-injection")]
+    pub omit: Option<Rule>,
 }
 
 impl Config {
@@ -59,6 +62,19 @@ impl Config {
     const MAX_RECV_CAPACITY: usize = (u16::MAX as usize) << Self::MAX_SHIFT;
     /// RFC 7323 2.3.
     pub(crate) const MAX_SHIFT: u8 = 14;
+
+    /// Whether this is a copy of TCP that was broken on purpose, by leaving out `rule`.
+    #[cfg_attr(not(feature = "fault-injection"), allow(clippy::unused_self, reason = "a whole copy omits nothing"))]
+    #[inline]
+    pub(crate) fn omits(&self, rule: Rule) -> bool {
+        #[cfg(feature = "fault-injection")]
+        return self.omit == Some(rule);
+        #[cfg(not(feature = "fault-injection"))]
+        return {
+            let _ = rule;
+            false
+        };
+    }
 
     /// With every value in its documented range.
     pub(crate) fn sanitized(mut self) -> Self {
@@ -100,6 +116,36 @@ impl Default for Config {
             timestamps: true,
             time_wait: Duration::from_secs(60),
             challenge_acks: 10,
+            #[cfg(feature = "fault-injection")]
+            omit: None,
         }
     }
+}
+
+/// A rule of TCP that a broken copy can leave out ([`Config::omits`]), to prove that the tests notice.
+///
+/// Without the feature `fault-injection` no copy can be made, and the questions for it cost nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(not(feature = "fault-injection"), allow(unreachable_pub, reason = "public where copies can be made"))]
+pub enum Rule {
+    /// A retransmission timer runs while anything is in flight (RFC 6298 5.1).
+    RetransmissionTimer,
+    /// An RST counts only exactly at RCV.NXT (RFC 9293 3.10.7.4 first and second, RFC 5961 3.2).
+    ResetSequence,
+    /// Text is delivered only in order (RFC 9293 3.10.7.4, seventh).
+    TextOrder,
+    /// What was received before is cut off (RFC 9293 3.10.7.4, seventh).
+    TrimKnownText,
+    /// A FIN counts only behind everything before it (RFC 9293 3.10.7.4, eighth).
+    FinOrder,
+    /// Whoever closes first waits for twice the maximum segment lifetime (RFC 9293 3.6.1).
+    TimeWait,
+    /// The right edge of the window is never taken back (RFC 9293 3.8.6).
+    WindowEdge,
+    /// An acknowledgment of what was never sent is not taken (RFC 9293 3.10.7.4, fifth).
+    AckRange,
+    /// A SYN-ACK must acknowledge our SYN (RFC 9293 3.10.7.3, first).
+    SynAckNumber,
+    /// An acknowledgment without text in the window gets no answer (RFC 9293 3.10.7.4, fifth).
+    SilentAck,
 }

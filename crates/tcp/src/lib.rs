@@ -126,6 +126,10 @@ mod seq;
 mod state;
 
 pub use config::Config;
+#[cfg(feature = "fault-injection")]
+pub use config::Rule;
+#[cfg(feature = "explore")]
+pub use connection::Sequence;
 pub use connection::{CloseReason, Connection, Event, SendError, Transmit};
 pub use icmp::{IcmpError, IcmpErrorKind};
 pub use segment::{Flags, Header, Options, ParseError, SackBlocks, Segment, Timestamps};

@@ -1,6 +1,7 @@
 //! Acknowledgments of what we sent: the fifth step of RFC 9293 3.10.7.4, and loss recovery (RFC 5681, RFC 6582).
 
 use super::{CloseReason, Connection};
+use crate::config::Rule;
 use crate::{Flags, Header, Input, Segment, SeqNumber, State};
 
 /// What is known about losses.
@@ -31,13 +32,17 @@ impl Connection {
         let header = &segment.header;
         let ack = header.ack;
         // RFC 5961 5.2: SND.UNA - MAX.SND.WND =< SEG.ACK =< SND.MAX.
-        if ack.after(self.snd_max) || ack.before(self.snd_una - self.max_snd_wnd) {
+        let in_range = !ack.after(self.snd_max) && !ack.before(self.snd_una - self.max_snd_wnd);
+        if !in_range && !self.config.omits(Rule::AckRange) {
             self.challenge();
             return false;
         }
         if self.timers.persist.is_some() {
             // RFC 9293 3.8.6.1: as long as probes are answered, the connection stays.
             self.retries = 0;
+        }
+        if segment.sequence_len() == 0 && self.config.omits(Rule::SilentAck) {
+            self.ack_now = true;
         }
         let window = u32::from(header.window) << self.snd_shift;
         let (una, old_window) = (self.snd_una, self.snd_wnd);

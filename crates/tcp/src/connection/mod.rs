@@ -4,6 +4,8 @@
 //! the peer to send in `window`.
 
 mod ack;
+#[cfg(feature = "explore")]
+mod canonical;
 mod receive;
 mod timers;
 mod timestamps;
@@ -22,6 +24,8 @@ use crate::send_buffer::SendBuffer;
 use crate::{Config, Input, SeqNumber, State};
 
 use ack::Recovery;
+#[cfg(feature = "explore")]
+pub use canonical::Sequence;
 use timers::Timers;
 use timestamps::Echo;
 use transmit::Reply;

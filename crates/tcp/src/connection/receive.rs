@@ -8,6 +8,7 @@ use drywire_core::Instant;
 use super::timestamps::{Echo, OPTION_LEN};
 use super::transmit::Reply;
 use super::{Challenges, CloseReason, Connection};
+use crate::config::Rule;
 use crate::{Config, Flags, Input, Options, Segment, SeqNumber, State};
 
 impl Connection {
@@ -60,7 +61,10 @@ impl Connection {
         let header = &segment.header;
         let has_ack = header.flags.contains(Flags::ACK);
         // First, check the ACK bit.
-        if has_ack && (header.ack.at_or_before(self.iss) || header.ack.after(self.snd_max)) {
+        if has_ack
+            && (header.ack.at_or_before(self.iss) || header.ack.after(self.snd_max))
+            && !self.config.omits(Rule::SynAckNumber)
+        {
             return self.reset_sender(from, segment);
         }
         // Second, check the RST bit.
@@ -98,13 +102,14 @@ impl Connection {
         // and with an open one it is the state of a sender that has filled the window and lost a part.
         let at_right_edge = seq == self.rcv_nxt + self.rcv_wnd();
         let acceptable = at_right_edge || self.is_acceptable(seq, segment.sequence_len());
-        if !acceptable || self.is_outdated(header) {
+        let forged_reset = flags.contains(Flags::RST) && self.config.omits(Rule::ResetSequence);
+        if (!acceptable || self.is_outdated(header)) && !forged_reset {
             return self.on_unacceptable(segment);
         }
         self.keep_timestamp(header);
         // Second, check the RST bit.
         if flags.contains(Flags::RST) {
-            if seq == self.rcv_nxt {
+            if seq == self.rcv_nxt || self.config.omits(Rule::ResetSequence) {
                 self.on_reset();
             } else {
                 // RFC 5961 3.2: in the window, but not where a genuine one would be.
@@ -234,7 +239,9 @@ impl Connection {
             return;
         }
         // Cut off what is known, and what lies beyond the window.
-        if seq.before(self.rcv_nxt) {
+        if seq.before(self.rcv_nxt) && self.config.omits(Rule::TrimKnownText) {
+            seq = self.rcv_nxt;
+        } else if seq.before(self.rcv_nxt) {
             let known = self.rcv_nxt.since(seq) as usize;
             text = text.get(known..).unwrap_or(&[]);
             seq = self.rcv_nxt;
@@ -247,10 +254,14 @@ impl Connection {
         }
         let end = seq + text.len() as u32;
         // A FIN before data that has already arrived contradicts it, and is ignored.
+        if fin && self.config.omits(Rule::FinOrder) {
+            self.rcv_nxt = end;
+            self.rcv_fin = Some(end);
+        }
         if fin && self.rcv_fin.is_none() && self.assembler.end().is_none_or(|held| held.at_or_before(end)) {
             self.rcv_fin = Some(end);
         }
-        if seq == self.rcv_nxt {
+        if seq == self.rcv_nxt || self.config.omits(Rule::TextOrder) {
             self.ack_now = true;
             self.recv.extend_from_slice(text);
             self.rcv_nxt = end;
@@ -276,6 +287,9 @@ impl Connection {
         self.step(Input::Fin);
         if self.state == State::TimeWait {
             self.start_time_wait();
+            if self.config.omits(Rule::TimeWait) {
+                self.close(Input::TimeWaitOver, CloseReason::Normal);
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use drywire_core::Instant;
 
 use super::{CloseReason, Connection};
+use crate::config::Rule;
 use crate::{Input, State};
 
 /// The deadlines of a connection. [`Instant::MAX`] never comes.
@@ -21,6 +22,12 @@ pub(super) struct Timers {
 impl Timers {
     fn next(&self) -> Option<Instant> {
         [self.retransmit, self.persist, self.time_wait].into_iter().flatten().min().filter(|at| *at < Instant::MAX)
+    }
+
+    /// Those that are set.
+    #[cfg(feature = "explore")]
+    pub(super) fn deadlines(&mut self) -> impl Iterator<Item = &mut Instant> {
+        [&mut self.retransmit, &mut self.persist, &mut self.time_wait].into_iter().flatten()
     }
 
     pub(super) fn stop_persist(&mut self) {
@@ -93,7 +100,7 @@ impl Connection {
 
     /// RFC 6298 5.1: runs from the first segment in flight.
     pub(super) fn start_retransmission_timer(&mut self) {
-        if self.timers.retransmit.is_none() {
+        if self.timers.retransmit.is_none() && !self.config.omits(Rule::RetransmissionTimer) {
             self.timers.retransmit = Some(self.now + self.rtt.rto());
         }
     }

@@ -28,6 +28,11 @@ impl Echo {
     pub(super) fn new(timestamps: Timestamps, now: Instant, rcv_nxt: SeqNumber) -> Self {
         Self { recent: timestamps.value, recent_at: now, last_ack_sent: rcv_nxt }
     }
+
+    #[cfg(feature = "explore")]
+    pub(super) fn forget_time(&mut self, now: Instant) {
+        self.recent_at = now;
+    }
 }
 
 impl Connection {

@@ -1,6 +1,7 @@
 //! The receive window: what the peer may send (RFC 9293 3.8.6).
 
 use super::Connection;
+use crate::config::Rule;
 use crate::{SeqNumber, State};
 
 impl Connection {
@@ -32,6 +33,9 @@ impl Connection {
     pub(super) fn offer_window(&mut self) -> u16 {
         if self.growth() >= self.step_size(1) {
             self.rcv_edge = self.limit();
+        }
+        if self.config.omits(Rule::WindowEdge) && self.recv.is_end_of_stream() {
+            return 0;
         }
         let window = self.remaining().div_ceil(1 << self.rcv_shift).min(u32::from(u16::MAX));
         self.rcv_adv = self.rcv_adv.max(self.rcv_nxt + (window << self.rcv_shift));
