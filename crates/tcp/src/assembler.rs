@@ -81,6 +81,27 @@ impl Assembler {
         None
     }
 
+    /// The unbroken run of bytes around `seq`, if that one is held.
+    pub(crate) fn run_at(&self, seq: SeqNumber) -> Option<(SeqNumber, SeqNumber)> {
+        let index = self.pieces.partition_point(|piece| piece.end().at_or_before(seq));
+        let piece = self.pieces.get(index).filter(|piece| piece.start.at_or_before(seq))?;
+        // Pieces may touch, since they grow only at their back.
+        let (mut left, mut right) = (piece.start, piece.end());
+        for before in self.pieces.range(..index).rev() {
+            if before.end() != left {
+                break;
+            }
+            left = before.start;
+        }
+        for behind in self.pieces.range(index + 1..) {
+            if behind.start != right {
+                break;
+            }
+            right = behind.end();
+        }
+        Some((left, right))
+    }
+
     /// Where the last piece ends.
     pub(crate) fn end(&self) -> Option<SeqNumber> {
         self.pieces.back().map(Piece::end)

@@ -45,6 +45,9 @@ pub struct Config {
     /// Whether timestamps are offered and accepted (RFC 7323 3). They measure the round-trip time of what was sent twice
     /// and cost 12 bytes a segment. Default true.
     pub timestamps: bool,
+    /// Whether selective acknowledgments are offered and accepted (RFC 2018): what arrived behind a loss is then not sent
+    /// again. Default true.
+    pub sack: bool,
     /// How long TIME-WAIT lasts: two maximum segment lifetimes. Default 60 s.
     pub time_wait: Duration,
     /// How many ACKs a second may answer segments that look forged or out of place (RFC 5961 7). Default 10.
@@ -114,6 +117,7 @@ impl Default for Config {
             syn_retries: 6,
             data_retries: 15,
             timestamps: true,
+            sack: true,
             time_wait: Duration::from_secs(60),
             challenge_acks: 10,
             #[cfg(feature = "fault-injection")]

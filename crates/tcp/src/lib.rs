@@ -120,6 +120,7 @@ mod congestion;
 mod connection;
 mod icmp;
 mod rtt;
+mod sack;
 mod segment;
 mod send_buffer;
 mod seq;

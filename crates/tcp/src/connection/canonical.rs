@@ -81,6 +81,8 @@ impl Connection {
             rcv_adv: _,
             rcv_shift: _,
             scaling: _,
+            sack: _,
+            reporter: _,
             recv: _,
             assembler: _,
             rcv_fin: _,

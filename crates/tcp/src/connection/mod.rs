@@ -20,6 +20,7 @@ use drywire_core::{Instant, RecvBuf};
 use crate::assembler::Assembler;
 use crate::congestion::NewReno;
 use crate::rtt::RttEstimator;
+use crate::sack::SackReporter;
 use crate::send_buffer::SendBuffer;
 use crate::{Config, Input, SeqNumber, State};
 
@@ -144,6 +145,9 @@ pub struct Connection {
     rcv_shift: u8,
     /// Whether both sides scale their windows.
     scaling: bool,
+    /// Whether both sides report by SACK what has arrived out of order.
+    sack: bool,
+    reporter: SackReporter,
     /// Present if both sides send timestamps.
     echo: Option<Echo>,
     recv: RecvBuf,
@@ -237,6 +241,8 @@ impl Connection {
             rcv_adv: SeqNumber::default(),
             rcv_shift: config.window_shift(),
             scaling: false,
+            sack: false,
+            reporter: SackReporter::default(),
             echo: None,
             recv: RecvBuf::new(),
             assembler: Assembler::new(config.max_out_of_order),

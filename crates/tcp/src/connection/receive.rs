@@ -177,6 +177,10 @@ impl Connection {
             // The peer has not got our SYN-ACK, which says all that an acknowledgment would.
             self.go_back();
         } else if len > 0 && !is_syn {
+            if header.seq.before(self.rcv_nxt) {
+                let known = self.rcv_nxt.since(header.seq) as usize;
+                self.report_duplicate(header.seq, known.min(segment.payload.len()));
+            }
             self.ack_now = true;
         } else {
             // Without text it may itself be an answer: the limit ends a war of acknowledgments.
@@ -220,6 +224,8 @@ impl Connection {
             None => (0, 0),
         };
         self.scaling = options.window_scale.is_some();
+        // RFC 2018 2: only to a peer that has asked for it.
+        self.sack = options.sack_permitted && self.config.sack;
         // RFC 7323 3.2: in every segment from now on, or in none.
         self.echo =
             options.timestamps.filter(|_| self.config.timestamps).map(|it| Echo::new(it, self.now, self.rcv_nxt));
@@ -243,6 +249,7 @@ impl Connection {
             seq = self.rcv_nxt;
         } else if seq.before(self.rcv_nxt) {
             let known = self.rcv_nxt.since(seq) as usize;
+            self.report_duplicate(seq, known.min(text.len()));
             text = text.get(known..).unwrap_or(&[]);
             seq = self.rcv_nxt;
         }
@@ -271,10 +278,29 @@ impl Connection {
             }
         } else {
             self.duplicate_acks = self.duplicate_acks.saturating_add(1);
-            self.assembler.insert(seq, text);
+            self.receive_out_of_order(seq, text);
         }
         if self.rcv_fin == Some(self.rcv_nxt) {
             self.receive_fin();
+        }
+    }
+
+    /// Text behind a gap is kept and reported.
+    fn receive_out_of_order(&mut self, seq: SeqNumber, text: &[u8]) {
+        let end = seq + text.len() as u32;
+        if self.assembler.run_at(seq).is_some_and(|(_, right)| right.at_or_after(end)) {
+            return self.report_duplicate(seq, text.len());
+        }
+        self.assembler.insert(seq, text);
+        if self.sack {
+            self.reporter.on_out_of_order(seq, &self.assembler);
+        }
+    }
+
+    /// `len` bytes at `seq` have arrived that were here already (RFC 2883 4).
+    fn report_duplicate(&mut self, seq: SeqNumber, len: usize) {
+        if self.sack && len > 0 {
+            self.reporter.on_duplicate(seq, seq + len as u32);
         }
     }
 

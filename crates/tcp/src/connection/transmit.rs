@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use drywire_core::Instant;
 
 use super::{Connection, Transmit};
-use crate::{Flags, Header, Options, SeqNumber, State};
+use crate::{Flags, Header, Options, SackBlocks, SeqNumber, State};
 
 /// An RST that is due. It needs no state, so it outlives the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +63,8 @@ impl Connection {
             mss: Some(self.config.mss_for(self.local.is_ipv6())),
             // RFC 7323 2.2: in a SYN-ACK only if the SYN had it.
             window_scale: (!answers || self.scaling).then_some(self.rcv_shift),
+            // RFC 2018 2: in a SYN-ACK only if the SYN had it.
+            sack_permitted: if answers { self.sack } else { self.config.sack },
             timestamps: self.syn_timestamps(answers),
             ..Options::default()
         };
@@ -93,7 +95,7 @@ impl Connection {
             // The last buffered data (RFC 9293 3.9.1.2).
             flags |= Flags::PSH;
         }
-        let header = self.stream_header(to, text.seq, flags);
+        let header = self.stream_header(to, text.seq, flags, text.len);
         self.mark_sent(text.seq, end);
         let start = out.len();
         let send = &mut self.send;
@@ -109,7 +111,7 @@ impl Connection {
         } else if !self.ack_now && !self.window_update_due() {
             return None;
         }
-        let header = self.stream_header(to, self.pure_ack_seq(), Flags::ACK);
+        let header = self.stream_header(to, self.pure_ack_seq(), Flags::ACK, 0);
         Some(self.emit(to, header, out))
     }
 
@@ -198,12 +200,24 @@ impl Connection {
         if self.state.is_synchronized() && self.snd_wnd == 0 { self.snd_nxt } else { self.snd_max }
     }
 
-    /// A header with acknowledgment and window, which are thereby told.
-    fn stream_header(&mut self, to: SocketAddr, seq: SeqNumber, flags: Flags) -> Header {
+    /// A header with acknowledgment and window, which are thereby told, for `len` bytes of text.
+    fn stream_header(&mut self, to: SocketAddr, seq: SeqNumber, flags: Flags, len: usize) -> Header {
         self.ack_now = false;
         let window = self.offer_window();
-        let options = Options { timestamps: self.stream_timestamps(), ..Options::default() };
+        let options =
+            Options { timestamps: self.stream_timestamps(), sack: self.sack_blocks(len), ..Options::default() };
         Header { seq, ack: self.rcv_nxt, flags, window, options, ..self.header(to) }
+    }
+
+    /// What has arrived out of order, for a segment with `len` bytes of text (RFC 2018 4).
+    fn sack_blocks(&mut self, len: usize) -> SackBlocks {
+        if self.reporter.is_empty() {
+            return SackBlocks::new();
+        }
+        // Text must still fit into the packet (RFC 9293 3.7.1): a full segment has no room for blocks.
+        let space = if len == 0 { SackBlocks::MAX } else { (self.snd_mss as usize).saturating_sub(len + 4) / 8 };
+        let beside_timestamps = SackBlocks::MAX - usize::from(self.echo.is_some());
+        self.reporter.blocks(self.rcv_nxt, &self.assembler, space.min(beside_timestamps))
     }
 
     fn header(&self, to: SocketAddr) -> Header {

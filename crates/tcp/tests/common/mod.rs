@@ -236,15 +236,27 @@ impl FromPeer {
         self
     }
 
+    pub(crate) fn sack_permitted(mut self) -> Self {
+        self.header.options.sack_permitted = true;
+        self
+    }
+
+    pub(crate) fn sack(mut self, blocks: &[(u32, u32)]) -> Self {
+        for (left, right) in blocks {
+            self.header.options.sack.push(SeqNumber::new(*left), SeqNumber::new(*right));
+        }
+        self
+    }
+
     pub(crate) fn data(mut self, payload: &[u8]) -> Self {
         self.payload = payload.to_vec();
         self
     }
 }
 
-/// A window small enough to be announced without a scale, and no timestamps, so that lines stay short.
+/// A window small enough to be announced without a scale, and neither timestamps nor SACK, so that lines stay short.
 pub(crate) fn config() -> Config {
-    Config { recv_capacity: 10_000, timestamps: false, ..Config::default() }
+    Config { recv_capacity: 10_000, timestamps: false, sack: false, ..Config::default() }
 }
 
 impl Bench {
