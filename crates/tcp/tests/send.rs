@@ -154,6 +154,17 @@ fn a_fin_waits_for_the_window_and_is_its_own_probe() {
     assert_eq!(bench.arrives(segment(ACK, 5001, 1001)), ["FIN,ACK seq=1001 ack=5001 win=10000 len=0"]);
 }
 
+/// The window is closed, shutdown, the FIN leaves as its own probe and is acknowledged, and nobody asks for segments: the
+/// persist timer ran on in FIN-WAIT-2, from where it cannot give up, and its deadline stayed in the past.
+#[test]
+fn the_acknowledgment_of_everything_stops_the_persist_timer() {
+    let mut bench = with_window(0);
+    bench.end.shutdown();
+    assert_eq!(bench.times_out().1.len(), 1);
+    bench.take(&segment(ACK, 5001, 1002).window(0));
+    assert_eq!((bench.end.state(), bench.end.poll_timeout()), (State::FinWait2, None));
+}
+
 #[test]
 fn acknowledgments_with_a_closed_window_begin_where_the_peer_expects() {
     let mut bench = with_window(0);

@@ -102,6 +102,10 @@ impl Connection {
         if self.snd_max.after(ack) && self.timers.persist.is_none() {
             self.start_retransmission_timer();
         }
+        if self.snd_max == ack && self.send.len() == 0 {
+            // There is nothing left to probe for; with more to send, the timer starts anew.
+            self.timers.stop_persist();
+        }
         // Beyond the bytes there is only the FIN.
         if acked as usize > bytes {
             self.acknowledge_fin();
