@@ -160,6 +160,7 @@ fn a_fin_waits_for_the_window_and_is_its_own_probe() {
 fn the_acknowledgment_of_everything_stops_the_persist_timer() {
     let mut bench = with_window(0);
     bench.end.shutdown();
+    assert!(bench.sent().is_empty());
     assert_eq!(bench.times_out().1.len(), 1);
     bench.take(&segment(ACK, 5001, 1002).window(0));
     assert_eq!((bench.end.state(), bench.end.poll_timeout()), (State::FinWait2, None));
