@@ -39,7 +39,13 @@ fn hostile() -> LinkConfig {
 }
 
 fn patient() -> Config {
-    Config { syn_retries: 30, data_retries: 60, max_rto: Duration::from_secs(5), ..Config::default() }
+    Config {
+        syn_retries: 30,
+        syn_ack_retries: 30,
+        data_retries: 60,
+        max_rto: Duration::from_secs(5),
+        ..Config::default()
+    }
 }
 
 /// Content that differs along its length.

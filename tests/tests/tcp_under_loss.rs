@@ -64,7 +64,13 @@ fn bad_link(seed: u64) -> LinkConfig {
 /// retries fails once in 0.36^7, some 1,300 connections; 15 data retries never do in practice, but the last FIN is
 /// also lost with the whole TIME-WAIT behind it.
 fn patient() -> Config {
-    Config { syn_retries: 30, data_retries: 60, max_rto: Duration::from_secs(10), ..Config::default() }
+    Config {
+        syn_retries: 30,
+        syn_ack_retries: 30,
+        data_retries: 60,
+        max_rto: Duration::from_secs(10),
+        ..Config::default()
+    }
 }
 
 fn run(pair: &TcpPair) -> Result<TcpReport, String> {

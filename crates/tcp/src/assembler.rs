@@ -81,6 +81,10 @@ impl Assembler {
         None
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
     /// The unbroken run of bytes around `seq`, if that one is held.
     pub(crate) fn run_at(&self, seq: SeqNumber) -> Option<(SeqNumber, SeqNumber)> {
         let index = self.pieces.partition_point(|piece| piece.end().at_or_before(seq));

@@ -22,7 +22,8 @@ pub struct Config {
     /// receive window; its scale on the wire can round it up by a few bytes. Default 256 KiB, at least 1 byte, at most
     /// 1 GiB - 16 KiB (RFC 7323 2.3).
     pub recv_capacity: usize,
-    /// How many bytes are queued at most for sending, those in flight included. Default 256 KiB, at most 1 GiB.
+    /// How many bytes are queued at most for sending, those in flight included. Default 256 KiB, at least 1 byte,
+    /// at most 1 GiB.
     pub send_capacity: usize,
     /// How many separate pieces of out-of-order data are held at most; what comes beyond is dropped, and the peer
     /// sends it again. Default 128.
@@ -36,12 +37,32 @@ pub struct Config {
     pub min_rto: Duration,
     /// The longest retransmission time-out and probe interval. Default 60 s (RFC 6298 2.5), at least `min_rto`.
     pub max_rto: Duration,
-    /// How often an unanswered SYN or SYN-ACK is sent again before the connection gives up. Default 6 (RFC 9293
-    /// 3.8.3 asks for at least three minutes; this gives two with the default time-outs, as Linux does).
+    /// How often an unanswered SYN is sent again before the connection gives up. Default 6 (RFC 9293 3.8.3 asks for at
+    /// least three minutes; this gives two with the default time-outs, as Linux does).
     pub syn_retries: u8,
+    /// How often an unanswered SYN-ACK is sent again before the connection gives up. Default 5: whoever called is
+    /// there to call again.
+    pub syn_ack_retries: u8,
+    /// After how many retransmissions of the same data another path should be looked for. Default 3 (RFC 9293 3.8.3,
+    /// R1).
+    pub path_retries: u8,
     /// How often data, a FIN or a window probe without an answer is sent again before the connection gives up.
     /// Default 15 (RFC 9293 3.8.3, R2).
     pub data_retries: u8,
+    /// How long what was queued may stay unacknowledged before the connection gives up, whatever the retries. Also a
+    /// peer that keeps its window closed for so long loses the connection. Default none; at least 1 ms. RFC 9293
+    /// 3.9.1 and the local side of RFC 5482.
+    pub user_timeout: Option<Duration>,
+    /// Whether, when and how often a silent peer is asked whether it is still there. Default none (RFC 9293 3.8.4).
+    pub keep_alive: Option<KeepAlive>,
+    /// Sends a small segment also while another is not yet acknowledged: Nagle's algorithm is off. Default false (RFC 9293
+    /// 3.7.4).
+    pub no_delay: bool,
+    /// How long the acknowledgment of less than two full segments may wait for company. Default 40 ms, at most 500 ms
+    /// (RFC 9293 3.8.6.3); zero answers every segment at once.
+    pub delayed_ack: Duration,
+    /// How many of the first acknowledgments never wait, because a sender in slow start lives on them. Default 16.
+    pub quick_acks: u8,
     /// Whether timestamps are offered and accepted (RFC 7323 3). They measure the round-trip time of what was sent twice
     /// and cost 12 bytes a segment. Default true.
     pub timestamps: bool,
@@ -57,12 +78,32 @@ pub struct Config {
     pub omit: Option<Rule>,
 }
 
+/// How a peer of which nothing is heard is asked whether it is still there (RFC 9293 3.8.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeepAlive {
+    /// How long nothing must be heard before the first probe. Default two hours, at least 1 ms.
+    pub idle: Duration,
+    /// How long each probe waits for an answer. Default 75 s, at least 1 ms.
+    pub interval: Duration,
+    /// After how many unanswered probes the connection is given up. Default 9, at least 2, as one may be lost
+    /// (MUST-29).
+    pub count: u8,
+}
+
+impl Default for KeepAlive {
+    fn default() -> Self {
+        Self { idle: Duration::from_secs(2 * 60 * 60), interval: Duration::from_secs(75), count: 9 }
+    }
+}
+
 impl Config {
     /// The least payload size that we use, whatever the peer announces: smaller ones cost more in headers than they
     /// carry, and are only ever seen in attacks.
     pub(crate) const MIN_MSS: u16 = 68;
     const MAX_SEND_CAPACITY: usize = 1 << 30;
     const MAX_RECV_CAPACITY: usize = (u16::MAX as usize) << Self::MAX_SHIFT;
+    /// No interval is shorter.
+    const TICK: Duration = Duration::from_millis(1);
     /// RFC 7323 2.3.
     pub(crate) const MAX_SHIFT: u8 = 14;
 
@@ -84,11 +125,18 @@ impl Config {
         // Over IPv6 20 bytes less remain.
         self.mss = self.mss.max(Self::MIN_MSS + 20);
         self.recv_capacity = self.recv_capacity.clamp(1, Self::MAX_RECV_CAPACITY);
-        self.send_capacity = self.send_capacity.min(Self::MAX_SEND_CAPACITY);
+        self.send_capacity = self.send_capacity.clamp(1, Self::MAX_SEND_CAPACITY);
         self.initial_window = self.initial_window.max(1);
-        self.min_rto = self.min_rto.max(Duration::from_millis(1));
+        self.min_rto = self.min_rto.max(Self::TICK);
         self.max_rto = self.max_rto.max(self.min_rto);
         self.initial_rto = self.initial_rto.max(self.min_rto).min(self.max_rto);
+        self.user_timeout = self.user_timeout.map(|timeout| timeout.max(Self::TICK));
+        self.keep_alive = self.keep_alive.map(|KeepAlive { idle, interval, count }| KeepAlive {
+            idle: idle.max(Self::TICK),
+            interval: interval.max(Self::TICK),
+            count: count.max(2),
+        });
+        self.delayed_ack = self.delayed_ack.min(Duration::from_millis(500));
         self
     }
 
@@ -115,7 +163,14 @@ impl Default for Config {
             min_rto: Duration::from_millis(200),
             max_rto: Duration::from_secs(60),
             syn_retries: 6,
+            syn_ack_retries: 5,
+            path_retries: 3,
             data_retries: 15,
+            user_timeout: None,
+            keep_alive: None,
+            no_delay: false,
+            delayed_ack: Duration::from_millis(40),
+            quick_acks: 16,
             timestamps: true,
             sack: true,
             time_wait: Duration::from_secs(60),

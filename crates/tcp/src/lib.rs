@@ -126,9 +126,9 @@ mod send_buffer;
 mod seq;
 mod state;
 
-pub use config::Config;
 #[cfg(feature = "fault-injection")]
 pub use config::Rule;
+pub use config::{Config, KeepAlive};
 #[cfg(feature = "explore")]
 pub use connection::Sequence;
 pub use connection::{CloseReason, Connection, Event, SendError, Transmit};

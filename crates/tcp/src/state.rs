@@ -104,7 +104,7 @@ impl State {
             (Self::FinWait1, Input::Abort | Input::Reset | Input::GiveUp) => Self::Closed,
 
             (Self::FinWait2, Input::Fin) => Self::TimeWait,
-            (Self::FinWait2, Input::Abort | Input::Reset) => Self::Closed,
+            (Self::FinWait2, Input::Abort | Input::Reset | Input::GiveUp) => Self::Closed,
 
             (Self::CloseWait, Input::Shutdown) => Self::LastAck,
             (Self::CloseWait, Input::Abort | Input::Reset | Input::GiveUp) => Self::Closed,

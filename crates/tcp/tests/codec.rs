@@ -195,7 +195,7 @@ fn rfc_2018_3_blocks_that_do_not_fit_are_left_out_from_the_end() {
     assert!(!sack.push(SeqNumber::new(50), SeqNumber::new(55)));
     let timestamps = Some(Timestamps { value: 1, echo: 2 });
     let header = Header { options: Options { sack, timestamps, ..Options::default() }, ..Header::default() };
-    assert_eq!(header.wire_len(), 20 + 10 + 26);
+    assert_eq!(header.wire_len(), 20 + 12 + 28);
     let [source, destination] = addresses(false);
     let mut out = BytesMut::new();
     Segment { header, payload: b"" }.emit(source, destination, &mut out);
@@ -220,4 +220,26 @@ fn display_is_one_readable_line() {
     assert_eq!(line, "ACK,URG seq=7 ack=8 win=9 len=3 urg=1 <sackOK,sack 10-20 30-40>");
     let nothing = Segment { header: Header::default(), payload: b"" };
     assert_eq!(nothing.to_string(), "- seq=0 win=0 len=0");
+}
+
+#[test]
+fn options_stand_in_linux_order_each_on_a_word_boundary() {
+    let timestamps = Some(Timestamps { value: 1, echo: 2 });
+    let full =
+        Options { mss: Some(1460), window_scale: Some(7), sack_permitted: true, timestamps, ..Options::default() };
+    let wire = |options: Options| {
+        let [source, destination] = addresses(false);
+        let mut out = BytesMut::new();
+        let header = Header { flags: Flags::SYN, options, ..Header::default() };
+        Segment { header, payload: b"" }.emit(source, destination, &mut out);
+        out[20..].to_vec()
+    };
+    assert_eq!(wire(full), [2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 1, 3, 3, 7]);
+    assert_eq!(wire(Options { timestamps: None, ..full }), [2, 4, 5, 180, 1, 1, 4, 2, 1, 3, 3, 7]);
+    let bare = Options { mss: None, window_scale: None, sack_permitted: false, ..full };
+    assert_eq!(wire(bare), [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2]);
+    let mut sack = SackBlocks::new();
+    sack.push(SeqNumber::new(3), SeqNumber::new(4));
+    let selective = Options { sack, timestamps: None, ..bare };
+    assert_eq!(wire(selective), [1, 1, 5, 10, 0, 0, 0, 3, 0, 0, 0, 4]);
 }

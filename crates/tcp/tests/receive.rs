@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{ACK, Bench, FIN, SYN, config, pattern, segment};
+use common::{ACK, Bench, FIN, SYN, config, ms, pattern, segment};
 use drywire_tcp::{Config, Event, State};
 
 #[test]
@@ -155,7 +155,7 @@ fn rfc_9293_3_8_6_window_is_never_taken_back() {
 
 #[test]
 fn rfc_7323_2_4_the_scale_rounds_the_window_up_by_less_than_one_unit() {
-    let config = Config { recv_capacity: 1 << 20, ..config() };
+    let config = Config { recv_capacity: 1 << 20, delayed_ack: ms(0), ..config() };
     let mut bench = Bench::established_with(config, segment(SYN | ACK, 5000, 1001).scale(0));
     // 2^20 - 1 bytes are left, which is 32768 units of 32 bytes less one byte.
     assert_eq!(bench.arrives(segment(ACK, 5001, 1001).data(b"x")), ["ACK seq=1001 ack=5002 win=32768 len=0"]);

@@ -318,3 +318,65 @@ fn text_and_fin_leave_together() {
     assert_eq!(bench.times_out().1, ["FIN,ACK seq=1004 ack=5001 win=10000 len=0"]);
     assert!(bench.arrives(segment(ACK | FIN, 5001, 1005)).len() == 1);
 }
+
+/// Like [`Bench::established`], with Nagle's algorithm.
+fn nagle() -> Bench {
+    Bench::established_with(Config { no_delay: false, ..config() }, segment(SYN | ACK, 5000, 1001))
+}
+
+#[test]
+fn rfc_9293_3_7_4_a_small_segment_waits_while_another_is_in_flight() {
+    let mut bench = nagle();
+    assert_eq!(spans(&bench.sends(10)), [(1001, 10)]);
+    assert!(bench.sends(10).is_empty());
+    assert!(bench.sends(10).is_empty());
+    // All that has waited leaves together.
+    assert_eq!(spans(&bench.arrives(segment(ACK, 5001, 1011))), [(1011, 20)]);
+}
+
+#[test]
+fn rfc_9293_3_7_4_a_full_segment_does_not_wait() {
+    let mut bench = nagle();
+    bench.sends(10);
+    assert_eq!(spans(&bench.sends(2005)), [(1011, 1000), (2011, 1000)]);
+}
+
+#[test]
+fn rfc_9293_a_3_the_end_of_a_message_does_not_wait_for_its_beginning() {
+    let mut bench = nagle();
+    assert_eq!(spans(&bench.sends(2100)), [(1001, 1000), (2001, 1000), (3001, 100)]);
+    // The next one waits for that end, and for it alone.
+    assert!(bench.sends(50).is_empty());
+    assert!(bench.arrives(segment(ACK, 5001, 3001)).is_empty());
+    assert_eq!(spans(&bench.arrives(segment(ACK, 5001, 3101))), [(3101, 50)]);
+}
+
+#[test]
+fn rfc_9293_3_7_4_a_fin_takes_what_waits_along() {
+    let mut bench = nagle();
+    bench.sends(10);
+    assert!(bench.sends(10).is_empty());
+    bench.end.shutdown();
+    assert_eq!(bench.sent(), ["FIN,PSH,ACK seq=1011 ack=5001 win=10000 len=10"]);
+}
+
+#[test]
+fn rfc_9293_3_7_4_what_is_sent_again_does_not_wait() {
+    let mut bench = nagle();
+    bench.sends(10);
+    assert!(bench.sends(10).is_empty());
+    assert_eq!(spans(&bench.times_out().1), [(1001, 20)]);
+}
+
+#[test]
+fn rfc_9293_3_7_4_nagle_can_be_switched_off() {
+    let mut bench = Bench::established_with(Config { no_delay: true, ..config() }, segment(SYN | ACK, 5000, 1001));
+    bench.sends(10);
+    assert_eq!(spans(&bench.sends(10)), [(1011, 10)]);
+}
+
+#[test]
+fn a_send_capacity_of_nothing_is_one_byte() {
+    let mut bench = Bench::established_with(Config { send_capacity: 0, ..config() }, segment(SYN | ACK, 5000, 1001));
+    assert_eq!(spans(&bench.sends(1)), [(1001, 1)]);
+}

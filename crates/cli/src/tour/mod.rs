@@ -86,7 +86,7 @@ fn rows(seed: u64, loss: u32) -> (Vec<Row>, Result<(), Failure>) {
 const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn tcp_config() -> Config {
-    Config { syn_retries: 30, data_retries: 30, ..Config::default() }
+    Config { syn_retries: 30, syn_ack_retries: 30, data_retries: 30, ..Config::default() }
 }
 
 fn check(report: &WorldReport) -> Result<(), Failure> {

@@ -102,9 +102,13 @@ impl Connection {
         if self.snd_max.after(ack) && self.timers.persist.is_none() {
             self.start_retransmission_timer();
         }
-        if self.snd_max == ack && self.send.len() == 0 {
+        if self.snd_max == ack && self.send.is_empty() {
             // There is nothing left to probe for; with more to send, the timer starts anew.
             self.timers.stop_persist();
+        }
+        self.timers.user = None;
+        if self.snd_max.after(ack) || !self.send.is_empty() {
+            self.start_user_timer();
         }
         // Beyond the bytes there is only the FIN.
         if acked as usize > bytes {
@@ -126,7 +130,7 @@ impl Connection {
         self.snd_una = header.ack;
         self.snd_nxt = self.snd_nxt.max(header.ack);
         self.measure(header);
-        self.timers.retransmit = None;
+        (self.timers.retransmit, self.timers.user) = (None, None);
     }
 
     /// Takes the round-trip time if the timed segment is acknowledged. If none is timed, because something was sent

@@ -40,6 +40,7 @@ impl Connection {
     ///   [`Config::max_rto`](crate::Config::max_rto) the distances are few.
     /// - Round-trip times, back-off, congestion window, and when something was last sent or sent again are as at the
     ///   beginning.
+    /// - Acknowledgments are quick for ever, unless [`Config::quick_acks`](crate::Config::quick_acks) is zero.
     /// - What counts time-outs towards a limit stays. Probes of a closed window have none and count as one.
     ///
     /// Every field is named here, so that whoever adds one decides what becomes of it: what holds an [`Instant`] or a
@@ -52,6 +53,8 @@ impl Connection {
             last_sent,
             resent_at,
             echo,
+            heard,
+            quick_acks,
             challenges,
             rtt,
             timed,
@@ -75,6 +78,8 @@ impl Connection {
             shutdown_queued: _,
             resend_head: _,
             probe: _,
+            keep_alive_due: _,
+            snd_sml: _,
             irs: _,
             rcv_nxt: _,
             rcv_edge: _,
@@ -86,6 +91,8 @@ impl Connection {
             recv: _,
             assembler: _,
             rcv_fin: _,
+            rcv_acked: _,
+            rcv_mss: _,
             ack_now: _,
             duplicate_acks: _,
             reply: _,
@@ -98,7 +105,8 @@ impl Connection {
             *deadline = now + (*deadline - then);
         }
         timers.probes = timers.probes.min(1);
-        (*last_sent, *resent_at, *timed) = (now, now, None);
+        (*last_sent, *resent_at, *heard, *timed) = (now, now, now, None);
+        *quick_acks = config.quick_acks;
         if let Some(echo) = echo {
             echo.forget_time(now);
         }

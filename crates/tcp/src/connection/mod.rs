@@ -6,6 +6,7 @@
 mod ack;
 #[cfg(feature = "explore")]
 mod canonical;
+mod delayed_ack;
 mod receive;
 mod timers;
 mod timestamps;
@@ -53,8 +54,11 @@ pub enum CloseReason {
     Reset,
     /// The peer answered our SYN with an RST (RFC 9293 3.10.7.3): nobody listens there.
     Refused,
-    /// The peer did not answer until the retry limit was reached (RFC 9293 3.8.3).
+    /// The peer did not answer until the retry limit was reached (RFC 9293 3.8.3), or all keep-alive probes were
+    /// lost on it (3.8.4).
     TimedOut,
+    /// What was queued stayed unacknowledged for [`Config::user_timeout`] (RFC 9293 3.9.1).
+    UserTimeout,
     /// This side gave up: [`Connection::abort`], or [`Connection::shutdown`] before there was a connection.
     Aborted,
 }
@@ -131,6 +135,10 @@ pub struct Connection {
     resend_head: bool,
     /// The persist timer went off: something is to be sent into the closed window.
     probe: bool,
+    /// The keep-alive timer went off: the peer is to be asked whether it is there.
+    keep_alive_due: bool,
+    /// The end of the last segment that was not full (Snd.sml of RFC 9293 A.3).
+    snd_sml: SeqNumber,
     last_sent: Instant,
     /// When something was last sent again.
     resent_at: Instant,
@@ -154,6 +162,14 @@ pub struct Connection {
     assembler: Assembler,
     /// The sequence number of the peer's FIN, once it is known.
     rcv_fin: Option<SeqNumber>,
+    /// RCV.NXT as it was last acknowledged.
+    rcv_acked: SeqNumber,
+    /// The largest segment that came so far: what the peer takes for a full one.
+    rcv_mss: u32,
+    /// How many acknowledgments are still sent without delay at the beginning.
+    quick_acks: u8,
+    /// When something of the peer was last heard.
+    heard: Instant,
     /// An acknowledgment is due, on its own or with data.
     ack_now: bool,
     /// Acknowledgments that are due on their own, because each tells of one segment out of order (RFC 5681 4.2).
@@ -233,6 +249,8 @@ impl Connection {
             shutdown_queued: false,
             resend_head: false,
             probe: false,
+            keep_alive_due: false,
+            snd_sml: isn,
             last_sent: Instant::ORIGIN,
             resent_at: Instant::ORIGIN,
             irs: SeqNumber::default(),
@@ -247,6 +265,10 @@ impl Connection {
             recv: RecvBuf::new(),
             assembler: Assembler::new(config.max_out_of_order),
             rcv_fin: None,
+            rcv_acked: SeqNumber::default(),
+            rcv_mss: 0,
+            quick_acks: config.quick_acks,
+            heard: Instant::ORIGIN,
             ack_now: false,
             duplicate_acks: 0,
             challenges: Challenges::default(),
@@ -380,7 +402,8 @@ impl Connection {
     fn discard(&mut self) {
         self.send.clear();
         self.assembler.clear();
-        (self.ack_now, self.duplicate_acks, self.resend_head, self.probe) = (false, 0, false, false);
+        (self.ack_now, self.duplicate_acks, self.resend_head) = (false, 0, false);
+        (self.probe, self.keep_alive_due) = (false, false);
         self.timed = None;
     }
 
@@ -397,6 +420,7 @@ impl Connection {
             self.rtt.handshake_timed_out();
         }
         self.retries = 0;
+        self.start_keep_alive();
         if core::mem::take(&mut self.shutdown_queued) {
             self.step(Input::Shutdown);
         }

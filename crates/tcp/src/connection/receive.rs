@@ -107,6 +107,7 @@ impl Connection {
             return self.on_unacceptable(segment);
         }
         self.keep_timestamp(header);
+        (self.heard, self.timers.keep_alive_probes) = (self.now, 0);
         // Second, check the RST bit.
         if flags.contains(Flags::RST) {
             if seq == self.rcv_nxt || self.config.omits(Rule::ResetSequence) {
@@ -269,9 +270,15 @@ impl Connection {
             self.rcv_fin = Some(end);
         }
         if seq == self.rcv_nxt || self.config.omits(Rule::TextOrder) {
-            self.ack_now = true;
+            let gaps = !self.assembler.is_empty();
             self.recv.extend_from_slice(text);
             self.rcv_nxt = end;
+            if gaps || text.is_empty() {
+                // RFC 5681 4.2: at once if it fills a gap or a part of one; and so if the window had no room for it.
+                self.ack_now = true;
+            } else {
+                self.acknowledge_soon(text.len());
+            }
             while let Some(bytes) = self.assembler.pop(self.rcv_nxt) {
                 self.recv.extend_from_slice(&bytes);
                 self.rcv_nxt += bytes.len() as u32;
@@ -307,6 +314,7 @@ impl Connection {
     /// The eighth step: the FIN, and everything before it has arrived.
     fn receive_fin(&mut self) {
         self.rcv_nxt += 1;
+        self.ack_now = true;
         self.recv.finish();
         self.assembler.clear();
         self.events.peer_finished = true;

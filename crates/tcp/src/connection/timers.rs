@@ -4,7 +4,7 @@ use drywire_core::Instant;
 
 use super::{CloseReason, Connection};
 use crate::config::Rule;
-use crate::{Input, State};
+use crate::{Input, KeepAlive, State};
 
 /// The deadlines of a connection. [`Instant::MAX`] never comes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -15,19 +15,30 @@ pub(super) struct Timers {
     pub(super) persist: Option<Instant>,
     /// How often the persist timer went off since the window closed.
     pub(super) probes: u32,
+    /// An acknowledgment has waited long enough for company.
+    pub(super) delayed_ack: Option<Instant>,
+    /// Nothing was heard, or so it seems, for so long that the peer must be asked.
+    pub(super) keep_alive: Option<Instant>,
+    /// How often it was asked since something was heard.
+    pub(super) keep_alive_probes: u8,
+    /// What is queued was not acknowledged for as long as the user wants to wait.
+    pub(super) user: Option<Instant>,
     /// TIME-WAIT is over.
     pub(super) time_wait: Option<Instant>,
 }
 
 impl Timers {
     fn next(&self) -> Option<Instant> {
-        [self.retransmit, self.persist, self.time_wait].into_iter().flatten().min().filter(|at| *at < Instant::MAX)
+        let all = [self.retransmit, self.persist, self.delayed_ack, self.keep_alive, self.user, self.time_wait];
+        all.into_iter().flatten().min().filter(|at| *at < Instant::MAX)
     }
 
     /// Those that are set.
     #[cfg(feature = "explore")]
     pub(super) fn deadlines(&mut self) -> impl Iterator<Item = &mut Instant> {
-        [&mut self.retransmit, &mut self.persist, &mut self.time_wait].into_iter().flatten()
+        let Self { retransmit, persist, delayed_ack, keep_alive, user, time_wait, probes: _, keep_alive_probes: _ } =
+            self;
+        [retransmit, persist, delayed_ack, keep_alive, user, time_wait].into_iter().flatten()
     }
 
     pub(super) fn stop_persist(&mut self) {
@@ -50,6 +61,17 @@ impl Connection {
             // RFC 9293 3.10.8, TIME-WAIT timeout.
             self.close(Input::TimeWaitOver, CloseReason::Normal);
         }
+        if self.is_due(self.timers.user) {
+            // RFC 9293 3.10.8, USER TIMEOUT.
+            self.close(Input::GiveUp, CloseReason::UserTimeout);
+        }
+        if self.is_due(self.timers.delayed_ack) {
+            self.timers.delayed_ack = None;
+            self.ack_now = true;
+        }
+        if self.is_due(self.timers.keep_alive) {
+            self.on_keep_alive();
+        }
         if self.is_due(self.timers.retransmit) {
             self.on_retransmission_timeout();
         }
@@ -65,7 +87,11 @@ impl Connection {
     /// RFC 6298 5.4 to 5.7.
     fn on_retransmission_timeout(&mut self) {
         let handshake = !self.state.is_synchronized();
-        let limit = if handshake { self.config.syn_retries } else { self.config.data_retries };
+        let limit = match self.state {
+            State::SynSent => self.config.syn_retries,
+            State::SynReceived => self.config.syn_ack_retries,
+            _ => self.config.data_retries,
+        };
         if self.retries >= u32::from(limit) {
             return self.close(Input::GiveUp, CloseReason::TimedOut);
         }
@@ -89,6 +115,45 @@ impl Connection {
         self.probe = true;
         self.timers.probes = self.timers.probes.saturating_add(1);
         self.timers.persist = Some(self.now + self.rtt.backed_off(self.timers.probes));
+    }
+
+    /// RFC 9293 3.8.4: asks a silent peer whether it is still there.
+    ///
+    /// The timer is not moved by every segment that arrives, so it looks here whether there was one.
+    fn on_keep_alive(&mut self) {
+        let Some(KeepAlive { idle, interval, count }) = self.config.keep_alive else { return };
+        let quiet = self.now - self.heard;
+        let next = if self.snd_max.after(self.snd_una) || !self.send.is_empty() {
+            // What is in flight asks already.
+            idle
+        } else if quiet < idle {
+            idle.saturating_sub(quiet)
+        } else if self.timers.keep_alive_probes >= count {
+            return self.close(Input::GiveUp, CloseReason::TimedOut);
+        } else {
+            self.timers.keep_alive_probes += 1;
+            self.keep_alive_due = true;
+            interval
+        };
+        self.timers.keep_alive = Some(self.now + next);
+    }
+
+    /// Something is heard of the peer.
+    pub(super) fn start_keep_alive(&mut self) {
+        self.heard = self.now;
+        self.timers.keep_alive = self.config.keep_alive.map(|it| self.now + it.idle);
+    }
+
+    /// Something waits for an acknowledgment from now on.
+    pub(super) fn start_user_timer(&mut self) {
+        if self.timers.user.is_none() {
+            self.restart_user_timer();
+        }
+    }
+
+    /// The peer has acknowledged something, but not everything.
+    pub(super) fn restart_user_timer(&mut self) {
+        self.timers.user = self.config.user_timeout.map(|timeout| self.now + timeout);
     }
 
     /// Everything from SND.UNA on is sent again as the windows allow.

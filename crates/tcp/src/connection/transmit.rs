@@ -72,7 +72,7 @@ impl Connection {
             if answers { (Flags::SYN | Flags::ACK, self.rcv_nxt) } else { (Flags::SYN, SeqNumber::default()) };
         let window = self.syn_window();
         let header = Header { seq: self.iss, ack, flags, window, options, ..self.header(to) };
-        self.ack_now = false;
+        self.acknowledged_now();
         self.snd_nxt = self.iss + 1;
         self.mark_sent(self.iss, self.snd_nxt);
         Some(self.emit(to, header, out))
@@ -95,6 +95,9 @@ impl Connection {
             // The last buffered data (RFC 9293 3.9.1.2).
             flags |= Flags::PSH;
         }
+        if text.len < self.snd_mss as usize && !text.fin {
+            self.snd_sml = end;
+        }
         let header = self.stream_header(to, text.seq, flags, text.len);
         self.mark_sent(text.seq, end);
         let start = out.len();
@@ -106,12 +109,18 @@ impl Connection {
 
     /// An acknowledgment on its own, for whatever reason.
     fn transmit_ack(&mut self, to: SocketAddr, out: &mut BytesMut) -> Option<Transmit> {
+        let mut seq = self.pure_ack_seq();
         if self.duplicate_acks > 0 {
             self.duplicate_acks -= 1;
-        } else if !self.ack_now && !self.window_update_due() {
+        } else if core::mem::take(&mut self.keep_alive_due) && self.snd_una == self.snd_max {
+            // RFC 9293 3.8.4: a sequence number that the peer has long acknowledged, so that it must answer.
+            seq = self.snd_una - 1;
+        } else if self.ack_now || self.window_update_due() {
+            self.quick_acks = self.quick_acks.saturating_sub(1);
+        } else {
             return None;
         }
-        let header = self.stream_header(to, self.pure_ack_seq(), Flags::ACK, 0);
+        let header = self.stream_header(to, seq, Flags::ACK, 0);
         Some(self.emit(to, header, out))
     }
 
@@ -165,16 +174,28 @@ impl Connection {
             // Nothing is in flight that could bring an acknowledgment: ask when the time is over.
             self.timers.retransmit = None;
             self.timers.persist = Some(self.now + self.rtt.backed_off(self.timers.probes));
+            self.start_user_timer();
         }
         None
     }
 
-    /// RFC 9293 3.8.6.2.1, without its Nagle part: a full segment, all that there is, or half of the largest window.
+    /// RFC 9293 3.8.6.2.1: a full segment, all that there is if Nagle's algorithm lets it go, or half of the largest
+    /// window.
     fn is_worth_sending(&self, len: usize, unsent: usize, fin: bool, again: bool) -> bool {
         match len {
             0 => fin,
-            _ => len == self.snd_mss as usize || len == unsent || again || len >= (self.max_snd_wnd / 2) as usize,
+            _ if len == self.snd_mss as usize || again || len >= (self.max_snd_wnd / 2) as usize => true,
+            _ => len == unsent && (fin || !self.nagle_holds()),
         }
+    }
+
+    /// RFC 9293 3.7.4, with the modification of A.3: what is not a full segment waits while another such is in flight. So
+    /// the end of a large message does not wait for the acknowledgment of its beginning, which the peer may delay.
+    fn nagle_holds(&self) -> bool {
+        !self.config.no_delay
+            && self.snd_nxt == self.snd_max
+            && self.snd_sml.after(self.snd_una)
+            && self.snd_sml.at_or_before(self.snd_max)
     }
 
     /// Book-keeping for what takes sequence space from `seq` up to `end`.
@@ -188,6 +209,7 @@ impl Connection {
             self.timed = Some((end, self.now));
         }
         self.snd_max = self.snd_max.max(end);
+        self.start_user_timer();
         // The persist timer runs in its place while the window is closed.
         if self.timers.persist.is_none() {
             self.start_retransmission_timer();
@@ -202,7 +224,7 @@ impl Connection {
 
     /// A header with acknowledgment and window, which are thereby told, for `len` bytes of text.
     fn stream_header(&mut self, to: SocketAddr, seq: SeqNumber, flags: Flags, len: usize) -> Header {
-        self.ack_now = false;
+        self.acknowledged_now();
         let window = self.offer_window();
         let options =
             Options { timestamps: self.stream_timestamps(), sack: self.sack_blocks(len), ..Options::default() };

@@ -129,42 +129,45 @@ impl Options {
         Ok(options)
     }
 
-    /// The length of everything but the SACK blocks.
+    /// The length of everything but the SACK blocks, padding included.
     fn len_without_sack(&self) -> usize {
         let mss = if self.mss.is_some() { 4 } else { 0 };
-        let scale = if self.window_scale.is_some() { 3 } else { 0 };
-        let permitted = if self.sack_permitted { 2 } else { 0 };
-        let timestamps = if self.timestamps.is_some() { 10 } else { 0 };
-        mss + scale + permitted + timestamps
+        // SACK-permitted takes the place of the padding before timestamps.
+        let timestamps = match (self.timestamps, self.sack_permitted) {
+            (Some(_), _) => 12,
+            (None, true) => 4,
+            (None, false) => 0,
+        };
+        let scale = if self.window_scale.is_some() { 4 } else { 0 };
+        mss + timestamps + scale
     }
 
     /// The SACK blocks that fit beside the other options: the first ones, which matter most (RFC 2018 4).
     fn fitting_sack(&self) -> &[(SeqNumber, SeqNumber)] {
-        let room = (Self::MAX_LEN - self.len_without_sack()).saturating_sub(2) / 8;
+        let room = (Self::MAX_LEN - self.len_without_sack()).saturating_sub(4) / 8;
         let blocks = self.sack.as_slice();
         &blocks[..room.min(blocks.len())]
     }
 
-    fn len(&self) -> usize {
-        let blocks = self.fitting_sack().len();
-        self.len_without_sack() + if blocks == 0 { 0 } else { 2 + 8 * blocks }
-    }
-
+    /// The length on the wire, which is a whole number of words.
     pub(super) fn padded_len(&self) -> usize {
-        self.len().next_multiple_of(4)
+        let blocks = self.fitting_sack().len();
+        self.len_without_sack() + if blocks == 0 { 0 } else { 4 + 8 * blocks }
     }
 
-    /// Appends the options, padded to a whole number of words.
+    /// Appends the options, each on a word boundary and padded in front by no-operations.
     ///
-    /// The padding stands in front, as no-operations, so that what follows an option ends on a word boundary.
+    /// This is Linux's order, which every middlebox has seen: MSS, SACK-permitted, timestamps, window scale, SACK.
     pub(super) fn put(&self, out: &mut BytesMut) {
         if let Some(mss) = self.mss {
             out.put_slice(&[MSS, 4]);
             out.put_u16(mss);
         }
-        out.put_bytes(NO_OPERATION, self.padded_len() - self.len());
-        if self.sack_permitted {
-            out.put_slice(&[SACK_PERMITTED, 2]);
+        match (self.timestamps.is_some(), self.sack_permitted) {
+            (true, true) => out.put_slice(&[SACK_PERMITTED, 2]),
+            (false, true) => out.put_slice(&[NO_OPERATION, NO_OPERATION, SACK_PERMITTED, 2]),
+            (true, false) => out.put_slice(&[NO_OPERATION, NO_OPERATION]),
+            (false, false) => {}
         }
         if let Some(timestamps) = self.timestamps {
             out.put_slice(&[TIMESTAMPS, 10]);
@@ -172,11 +175,11 @@ impl Options {
             out.put_u32(timestamps.echo);
         }
         if let Some(shift) = self.window_scale {
-            out.put_slice(&[WINDOW_SCALE, 3, shift]);
+            out.put_slice(&[NO_OPERATION, WINDOW_SCALE, 3, shift]);
         }
         let blocks = self.fitting_sack();
         if !blocks.is_empty() {
-            out.put_slice(&[SACK, (2 + 8 * blocks.len()) as u8]);
+            out.put_slice(&[NO_OPERATION, NO_OPERATION, SACK, (2 + 8 * blocks.len()) as u8]);
             for (left, right) in blocks {
                 out.put_u32(left.value());
                 out.put_u32(right.value());

@@ -254,9 +254,10 @@ impl FromPeer {
     }
 }
 
-/// A window small enough to be announced without a scale, and neither timestamps nor SACK, so that lines stay short.
+/// A window small enough to be announced without a scale, and neither timestamps nor SACK, so that lines stay short. Nothing
+/// waits for Nagle's algorithm.
 pub(crate) fn config() -> Config {
-    Config { recv_capacity: 10_000, timestamps: false, sack: false, ..Config::default() }
+    Config { recv_capacity: 10_000, timestamps: false, sack: false, no_delay: true, ..Config::default() }
 }
 
 impl Bench {

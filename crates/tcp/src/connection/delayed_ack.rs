@@ -1,0 +1,30 @@
+//! When acknowledgments leave (RFC 9293 3.8.6.3, RFC 5681 4.2).
+
+use super::Connection;
+
+impl Connection {
+    /// Text of `len` bytes has arrived in order, with no gap before or behind it: its acknowledgment may wait for the
+    /// next full segment or for something to send, but not long.
+    ///
+    /// PSH makes no difference. It stands at the end of nearly every message, which is just where an answer is to come that
+    /// carries the acknowledgment.
+    pub(super) fn acknowledge_soon(&mut self, len: usize) {
+        // A segment may come out of an offload, and is then several of the peer's.
+        let most = u32::from(self.config.mss_for(self.local.is_ipv6()));
+        self.rcv_mss = self.rcv_mss.max((len as u32).min(most));
+        // At least every second full-sized segment (SHLD-19).
+        let second = self.rcv_nxt.since(self.rcv_acked) > self.rcv_mss;
+        if second || self.quick_acks > 0 || self.config.delayed_ack.is_zero() {
+            self.ack_now = true;
+        } else if self.timers.delayed_ack.is_none() {
+            self.timers.delayed_ack = Some(self.now + self.config.delayed_ack);
+        }
+    }
+
+    /// A segment leaves that acknowledges everything up to RCV.NXT.
+    pub(super) fn acknowledged_now(&mut self) {
+        self.ack_now = false;
+        self.timers.delayed_ack = None;
+        self.rcv_acked = self.rcv_nxt;
+    }
+}
