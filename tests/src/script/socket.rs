@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use drywire::Instant;
 use drywire::tcp::{CloseReason, Config, Connection, SendError, SeqNumber, State};
@@ -377,6 +378,26 @@ impl Sockets {
             ("SO_LINGER", _) => socket.resets_on_close = lingers_for_nothing(value),
             ("SO_RCVBUF", Some(bytes)) if is_fresh => socket.config.recv_capacity = bytes,
             ("SO_SNDBUF", Some(bytes)) if is_fresh => socket.config.send_capacity = bytes,
+            ("TCP_NODELAY", Some(on)) if is_fresh => socket.config.no_delay = on != 0,
+            ("SO_KEEPALIVE", Some(0)) if is_fresh => socket.config.keep_alive = None,
+            ("SO_KEEPALIVE", Some(_)) if is_fresh => {
+                socket.config.keep_alive.get_or_insert_default();
+            }
+            ("TCP_KEEPIDLE", Some(secs)) if is_fresh => {
+                socket.config.keep_alive.get_or_insert_default().idle = Duration::from_secs(secs as u64);
+            }
+            ("TCP_KEEPINTVL", Some(secs)) if is_fresh => {
+                socket.config.keep_alive.get_or_insert_default().interval = Duration::from_secs(secs as u64);
+            }
+            ("TCP_KEEPCNT", Some(count)) if is_fresh => {
+                socket.config.keep_alive.get_or_insert_default().count = u8::try_from(count).unwrap_or(u8::MAX);
+            }
+            ("TCP_USER_TIMEOUT", Some(millis)) if is_fresh => {
+                socket.config.user_timeout = (millis > 0).then_some(Duration::from_millis(millis as u64));
+            }
+            ("TCP_SYNCNT", Some(count)) if is_fresh => {
+                socket.config.syn_retries = u8::try_from(count).unwrap_or(u8::MAX);
+            }
             ("TCP_MAXSEG", Some(mss)) if is_fresh => socket.config.mss = u16::try_from(mss).unwrap_or(u16::MAX),
             _ => return Err(format!("there is no option {name} with such a value here")),
         }
