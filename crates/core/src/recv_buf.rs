@@ -120,6 +120,13 @@ impl RecvBuf {
         result
     }
 
+    /// How many bytes of storage it holds: those not yet consumed, and the room behind them.
+    ///
+    /// What was taken is not counted, although the taken bytes may keep the same allocation alive.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Gives the storage back when no byte is held, so that an idle connection holds no buffer.
     pub fn release(&mut self) {
         if self.bytes.is_empty() {
@@ -273,9 +280,10 @@ mod tests {
         recv.skip(4095);
         recv.release();
         assert_eq!(&recv[..], [7]);
+        assert!(recv.capacity() >= 1);
         recv.skip(1);
         recv.release();
-        assert_eq!(recv.bytes.capacity(), 0);
+        assert_eq!(recv.capacity(), 0);
     }
 
     #[test]

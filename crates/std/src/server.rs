@@ -8,10 +8,10 @@ use std::task::{Wake, Waker};
 use std::thread;
 
 use drywire_core::Instant;
+use drywire_driver::{Acceptance, Admission};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::accept::{Acceptance, Next};
 use crate::tcp::Socket;
 use crate::{Clock, ServerConfig, ShutdownHandle, TcpTransport};
 
@@ -101,7 +101,7 @@ impl Server {
         let handler = Arc::new(handler);
         let waker = Arc::new(AcceptorWaker(mio::Waker::new(poll.registry(), WAKER)?));
         let connections = Arc::new(Connections { live: Mutex::default(), acceptor: Waker::from(waker) });
-        let _registration = shutdown.register(connections.acceptor.clone());
+        let _registration = shutdown.register(&connections.acceptor);
         let mut acceptor = Acceptor { poll, events: Events::with_capacity(4), clock };
 
         let mut acceptance = Acceptance::new(&config);
@@ -109,9 +109,9 @@ impl Server {
         while !shutdown.is_shutting_down() {
             let live = connections.lock().len();
             match acceptance.next(clock.now(), live) {
-                Next::Full => acceptor.park(None)?,
-                Next::Pause(until) => acceptor.park(Some(until))?,
-                Next::Accept => {
+                Admission::Full => acceptor.park(None)?,
+                Admission::Pause(until) => acceptor.park(Some(until))?,
+                Admission::Accept => {
                     let (stream, peer) = match listener.accept() {
                         Ok(accepted) => accepted,
                         Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -126,7 +126,7 @@ impl Server {
                     id += 1;
                     // A thread that cannot be started fails with `WouldBlock` too, and is worth a pause.
                     let started = TcpTransport::with_clock(stream, clock).and_then(|mut transport| {
-                        transport.watch(shutdown.register(crate::Transport::waker(&transport)));
+                        transport.watch(shutdown.register(&crate::Transport::waker(&transport)));
                         start(id, transport, peer, &connections, &handler)
                     });
                     match started {

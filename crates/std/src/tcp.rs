@@ -8,11 +8,11 @@ use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use drywire_core::{Instant, StreamMachine};
+use drywire_driver::Registration;
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
 use socket2::SockRef;
 
-use crate::shutdown::Registration;
 use crate::{Clock, Driver, Interest, Transport};
 
 const STREAM: Token = Token(0);

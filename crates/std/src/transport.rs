@@ -1,18 +1,12 @@
 //! What a driver needs of the thing that carries its bytes.
 
-use std::io::{self, IoSlice};
-use std::task::Waker;
+use std::io::{self, ErrorKind, IoSlice};
+use std::task::{Poll, Waker};
 
-use drywire_core::Instant;
+use drywire_core::{Instant, RecvBuf};
+use drywire_driver::Wire;
 
-/// What a parked driver waits for, besides its deadline and its waker.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Interest {
-    /// Until a read could return something, or the peer has ended its direction.
-    pub read: bool,
-    /// Until a write, a flush or a shutdown that returned [`WouldBlock`](io::ErrorKind::WouldBlock) could go on.
-    pub write: bool,
-}
+use crate::Interest;
 
 /// A non-blocking ordered byte stream with a clock and a way to wait.
 ///
@@ -58,5 +52,49 @@ pub trait Transport {
     /// Whether the server that accepted this connection has been asked to stop.
     fn is_shutting_down(&self) -> bool {
         false
+    }
+}
+
+/// A transport for one turn: a call that would have blocked is pending, because the driver parks after it.
+pub(crate) struct AsWire<'a, T>(pub(crate) &'a mut T);
+
+impl<T: Transport> Wire for AsWire<'_, T> {
+    fn read(&mut self, room: &mut [u8]) -> Poll<io::Result<usize>> {
+        parked(self.0.read(room))
+    }
+
+    fn read_buf(&mut self, recv: &mut RecvBuf, max: usize) -> Poll<io::Result<usize>> {
+        parked(recv.fill_with(max, |room| self.0.read(room)))
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        parked(self.0.write_vectored(pieces))
+    }
+
+    fn flush(&mut self) -> Poll<io::Result<()>> {
+        parked(self.0.flush())
+    }
+
+    fn shutdown_write(&mut self) -> Poll<io::Result<()>> {
+        parked(self.0.shutdown_write())
+    }
+
+    fn abort(&mut self) {
+        self.0.abort();
+    }
+
+    fn now(&self) -> Instant {
+        self.0.now()
+    }
+
+    fn take_woken(&mut self) -> bool {
+        self.0.take_woken()
+    }
+}
+
+fn parked<R>(result: io::Result<R>) -> Poll<io::Result<R>> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Poll::Pending,
+        result => Poll::Ready(result),
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "servers run on threads of their own")]
 
+#[path = "../../driver/tests/shared/mod.rs"]
 mod shared;
 
 use std::io::{ErrorKind, Read as _, Write as _};

@@ -1,14 +1,16 @@
 //! The driver's invariants on a scripted wire: short writes, stalls, interruptions, spurious wakes, failures.
 
+mod blocking;
+#[path = "../../driver/tests/shared/mod.rs"]
 mod shared;
 
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use blocking::{Scripted, driver, run, run_lines};
 use drywire_core::{Bytes, Instant, StreamMachine};
 use drywire_std::{Config, Driver, Turn};
 use proptest::prelude::*;
-use shared::blocking::{Scripted, driver, run, run_lines};
 use shared::{
     LINGER, Lines, LinesConfig, Outcome, Patient, ReadStep, Rule, START, Script, Stubborn, Ticker, Toy, Wire,
     WriteStep, data, millis, repeat,
@@ -287,4 +289,14 @@ fn a_machine_behind_a_pointer_is_driven_like_any_other() {
     let mut driver = Driver::new(machine, Scripted(wire.clone()));
     assert_eq!(driver.next_event().unwrap(), Some(Bytes::from_static(b"a")));
     assert_eq!(driver.next_event().unwrap(), None);
+}
+
+#[test]
+fn an_idle_driver_holds_no_buffer() {
+    let script = Script { reads: vec![data("a\nb\n")], ..Script::default() };
+    let (mut driver, wire) = driver(&script, |now| Lines::new(now, LinesConfig::default()));
+    while driver.poll_turn().is_ready() {}
+    assert_eq!(wire.written(), "a\nb\n");
+    let mut parts = driver.into_parts();
+    assert_eq!((parts.recv.capacity(), parts.machine.transmit().capacity()), (0, 0));
 }

@@ -90,21 +90,16 @@
     reason = "reading the clock and starting tasks is what an adapter is for"
 )]
 
-mod accept;
 mod clock;
-mod config;
 mod driver;
-mod error;
 mod server;
-mod shutdown;
 mod tcp;
 mod transport;
 
 pub use clock::Clock;
-pub use config::{Config, ServerConfig};
-pub use driver::{Driver, EventResult, Parts, Turn, TurnResult};
-pub use error::DriveError;
+pub use driver::Driver;
+#[doc(inline)]
+pub use drywire_driver::{Config, DriveError, EventResult, Parts, ServerConfig, ShutdownHandle, Turn, TurnResult};
 pub use server::{Server, Stopped};
-pub use shutdown::ShutdownHandle;
 pub use tcp::{TcpTransport, connect};
 pub use transport::{AnyStream, Transport};

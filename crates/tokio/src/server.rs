@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
 use drywire_core::Instant;
+use drywire_driver::{Acceptance, Admission};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::task::JoinSet;
 
-use crate::accept::{Acceptance, Next};
 use crate::{Clock, ServerConfig, ShutdownHandle, TcpTransport};
 
 /// Accepts connections and runs a handler in a task of its own for each.
@@ -98,9 +98,9 @@ impl Server {
         let mut acceptance = Acceptance::new(&config);
         loop {
             let until = match acceptance.next(clock.now(), connections.tasks.len()) {
-                Next::Accept => None,
-                Next::Full => Some(Instant::MAX),
-                Next::Pause(until) => Some(until),
+                Admission::Accept => None,
+                Admission::Full => Some(Instant::MAX),
+                Admission::Pause(until) => Some(until),
             };
             let mut pause = until.map(|until| Box::pin(sleep_until(clock, until)));
             let accepted = poll_fn(|cx| {

@@ -1,6 +1,6 @@
 //! Real sockets on the loopback interface.
 
-#[path = "../../std/tests/shared/mod.rs"]
+#[path = "../../driver/tests/shared/mod.rs"]
 mod shared;
 
 use std::future::poll_fn;

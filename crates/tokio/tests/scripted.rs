@@ -1,7 +1,9 @@
 //! The driver's invariants on a scripted wire, with every future dropped after one poll, and agreement with the
 //! blocking twin.
 
-#[path = "../../std/tests/shared/mod.rs"]
+#[path = "../../std/tests/blocking/mod.rs"]
+mod blocking;
+#[path = "../../driver/tests/shared/mod.rs"]
 mod shared;
 
 use std::cell::Cell;
@@ -12,8 +14,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use drywire_core::{Bytes, Instant};
-use drywire_tokio::{Clock, Config, DriveError, Driver, Transport, Turn, TurnResult};
+use drywire_core::{Bytes, Instant, StreamMachine as _};
+use drywire_tokio::{AnyStream, Clock, Config, DriveError, Driver, Transport, Turn, TurnResult};
 use proptest::prelude::*;
 use shared::{
     Interest, LINGER, Lines, LinesConfig, Outcome, Patient, Probe, READ_SIZE, READ_SIZE_MAX, ReadStep, Rule, Run,
@@ -245,7 +247,7 @@ proptest! {
         (_, script) in prop_oneof![shared::script(), shared::failing_script()],
         config in shared::config(),
     ) {
-        let (blocking, blocking_wire) = shared::blocking::run_lines(&script, &config);
+        let (blocking, blocking_wire) = blocking::run_lines(&script, &config);
         for futures in [Futures::Kept, Futures::Dropped] {
             let (run, wire, took) = run_lines(&script, config, futures);
             prop_assert_eq!(&run, &blocking);
@@ -447,5 +449,53 @@ fn another_protocol_takes_over_with_the_bytes_left_over() {
         assert_eq!(driver.next_event().await.unwrap(), Some(Bytes::from_static(b"new words")));
         assert_eq!(driver.next_event().await.unwrap(), None);
         assert_eq!(world.wire.written(), "upgrade\nnew words\n");
+    });
+}
+
+#[test]
+fn an_idle_driver_holds_no_buffer() {
+    block_on(async {
+        let script = Script { reads: vec![data("a\nb\n")], ..Script::default() };
+        let Subject { mut driver, world } = Subject::new(&script, |now| Lines::new(now, LinesConfig::default()));
+        poll_fn(|cx| {
+            while driver.poll_turn(cx).is_ready() {}
+            Poll::Ready(())
+        })
+        .await;
+        assert_eq!(world.wire.written(), "a\nb\n");
+        let mut parts = driver.into_parts();
+        assert_eq!((parts.recv.capacity(), parts.machine.transmit().capacity()), (0, 0));
+    });
+}
+
+/// A stream that breaks the contract of `AsyncRead`: it has no waker registered when it says so.
+struct Confused;
+
+impl AsyncRead for Confused {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Err(ErrorKind::WouldBlock.into()))
+    }
+}
+
+impl AsyncWrite for Confused {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, piece: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(piece.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn a_stream_that_would_block_without_a_wake_has_failed() {
+    block_on(async {
+        let machine = Lines::new(Instant::ORIGIN, LinesConfig::default());
+        let error = Driver::new(machine, AnyStream(Confused)).next_turn().await.unwrap_err();
+        assert!(matches!(error, DriveError::Io(error) if error.kind() == ErrorKind::WouldBlock));
     });
 }

@@ -9,7 +9,7 @@ use crate::ServerConfig;
 
 /// What an accept loop does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
+pub enum Admission {
     /// Try to accept.
     Accept,
     /// Wait until this instant, or until a handler ends.
@@ -18,9 +18,9 @@ pub(crate) enum Next {
     Full,
 }
 
-/// The limit on connections and the back-off after failures.
+/// The limit on connections and the back-off after failures, for a server's accept loop.
 #[derive(Debug)]
-pub(crate) struct Acceptance {
+pub struct Acceptance {
     max_connections: usize,
     first_pause: Duration,
     longest_pause: Duration,
@@ -29,7 +29,8 @@ pub(crate) struct Acceptance {
 }
 
 impl Acceptance {
-    pub(crate) fn new(config: &ServerConfig) -> Self {
+    /// Nothing has failed yet.
+    pub fn new(config: &ServerConfig) -> Self {
         Self {
             max_connections: config.max_connections,
             first_pause: config.backoff,
@@ -39,17 +40,19 @@ impl Acceptance {
         }
     }
 
-    pub(crate) fn next(&mut self, now: Instant, connections: usize) -> Next {
+    /// What to do at `now` with so many connections open.
+    pub fn next(&self, now: Instant, connections: usize) -> Admission {
         if connections >= self.max_connections {
-            return Next::Full;
+            return Admission::Full;
         }
         match self.until {
-            Some(until) if now < until => Next::Pause(until),
-            _ => Next::Accept,
+            Some(until) if now < until => Admission::Pause(until),
+            _ => Admission::Accept,
         }
     }
 
-    pub(crate) fn accepted(&mut self) {
+    /// A connection was accepted and its handler started: the next failure pauses for the shortest time again.
+    pub fn accepted(&mut self) {
         self.pause = self.first_pause;
         self.until = None;
     }
@@ -59,7 +62,7 @@ impl Acceptance {
     /// A connection that its peer gave up in the backlog is no reason to wait. Everything else (no descriptors, no
     /// memory, no threads, a firewall's refusal) passes with time, and trying at once again would only burn the
     /// processor.
-    pub(crate) fn failed(&mut self, now: Instant, error: &io::Error) {
+    pub fn failed(&mut self, now: Instant, error: &io::Error) {
         use ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
         if !matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted) {
             self.until = Some(now + self.pause);
@@ -78,10 +81,10 @@ mod tests {
 
     #[test]
     fn the_limit_holds_until_a_handler_ends() {
-        let mut acceptance = acceptance();
-        assert_eq!(acceptance.next(Instant::ORIGIN, 1), Next::Accept);
-        assert_eq!(acceptance.next(Instant::ORIGIN, 2), Next::Full);
-        assert_eq!(acceptance.next(Instant::ORIGIN, 1), Next::Accept);
+        let acceptance = acceptance();
+        assert_eq!(acceptance.next(Instant::ORIGIN, 1), Admission::Accept);
+        assert_eq!(acceptance.next(Instant::ORIGIN, 2), Admission::Full);
+        assert_eq!(acceptance.next(Instant::ORIGIN, 1), Admission::Accept);
     }
 
     #[test]
@@ -91,21 +94,21 @@ mod tests {
         let mut pauses = Vec::new();
         for _ in 0..10 {
             acceptance.failed(now, &ErrorKind::OutOfMemory.into());
-            let Next::Pause(until) = acceptance.next(now, 0) else { panic!("no pause") };
+            let Admission::Pause(until) = acceptance.next(now, 0) else { panic!("no pause") };
             pauses.push((until - now).as_millis());
             now = until;
-            assert_eq!(acceptance.next(now, 0), Next::Accept);
+            assert_eq!(acceptance.next(now, 0), Admission::Accept);
         }
         assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
         acceptance.accepted();
         acceptance.failed(now, &ErrorKind::OutOfMemory.into());
-        assert_eq!(acceptance.next(now, 0), Next::Pause(now + Duration::from_millis(5)));
+        assert_eq!(acceptance.next(now, 0), Admission::Pause(now + Duration::from_millis(5)));
     }
 
     #[test]
     fn a_peer_that_gave_up_in_the_backlog_costs_no_pause() {
         let mut acceptance = acceptance();
         acceptance.failed(Instant::ORIGIN, &ErrorKind::ConnectionAborted.into());
-        assert_eq!(acceptance.next(Instant::ORIGIN, 0), Next::Accept);
+        assert_eq!(acceptance.next(Instant::ORIGIN, 0), Admission::Accept);
     }
 }

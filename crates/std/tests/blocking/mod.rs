@@ -1,11 +1,13 @@
-//! The blocking driver on the scripted wire.
+//! The blocking driver on the scripted wire, shared with the tests of its twin.
+
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of this module")]
 
 use std::io::{self, IoSlice};
 
 use drywire_core::Instant;
 use drywire_std::{Config, DriveError, Driver, Interest, Transport, Turn};
 
-use super::{LINGER, Lines, LinesConfig, Outcome, READ_SIZE, READ_SIZE_MAX, Run, Script, Toy, Wire};
+use crate::shared::{LINGER, Lines, LinesConfig, Outcome, READ_SIZE, READ_SIZE_MAX, Run, Script, Toy, Wire};
 
 pub struct Scripted(pub Wire);
 
@@ -32,7 +34,7 @@ impl Transport for Scripted {
 
     fn park(&mut self, interest: Interest, deadline: Option<Instant>) -> io::Result<()> {
         let Interest { read, write } = interest;
-        let (spurious, ready) = self.0.park(super::Interest { read, write }, deadline);
+        let (spurious, ready) = self.0.park(crate::shared::Interest { read, write }, deadline);
         if !spurious {
             let next = ready.into_iter().chain(deadline).min().expect("parked for ever");
             self.0.set_now(next.max(self.0.now()));

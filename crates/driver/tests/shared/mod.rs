@@ -1,8 +1,7 @@
-//! Toy machines and a scripted wire with virtual time, shared by the tests of both drivers.
+//! Toy machines and a scripted wire with virtual time, shared by the tests of the engine and of both drivers.
 
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "each test binary uses its part of this module")]
 
-pub mod blocking;
 mod toys;
 mod wire;
 

@@ -1,8 +1,8 @@
-//! The drivers' and the server's limits, with safe defaults.
+//! The drivers' and the servers' limits, with safe defaults.
 
 use std::time::Duration;
 
-/// The limits of one [`Driver`](crate::Driver).
+/// The limits of one connection's driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
@@ -32,7 +32,7 @@ impl Default for Config {
     }
 }
 
-/// The limits of a [`Server`](crate::Server).
+/// The limits of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerConfig {

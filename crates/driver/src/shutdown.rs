@@ -7,34 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-/// Asks a [`Server`](crate::Server) to stop, from any task or thread, and tells its handlers. Clones are the same
-/// handle, and one handle can stop several servers.
-///
-/// ```
-/// use std::future::poll_fn;
-/// use std::task::Poll;
-/// use drywire_core::StreamMachine;
-/// use drywire_tokio::{Driver, ShutdownHandle, Transport, Turn, TurnResult};
-///
-/// /// Waits for the next turn, or `None` for the shutdown: one waiting place, nothing lost.
-/// async fn turn_or_shutdown<M: StreamMachine, T: Transport>(
-///     driver: &mut Driver<M, T>,
-///     shutdown: &mut ShutdownHandle,
-/// ) -> Option<TurnResult<M>> {
-///     poll_fn(|cx| {
-///         if shutdown.poll_requested(cx).is_ready() {
-///             return Poll::Ready(None);
-///         }
-///         driver.poll_turn(cx).map(Some)
-///     })
-///     .await
-/// }
-/// ```
+/// Asks a server to stop, from any thread or task, and tells its handlers. Clones are the same handle, and one handle
+/// can stop several servers, also of different drivers.
 #[derive(Default)]
 pub struct ShutdownHandle {
     shared: Arc<Shared>,
-    /// Under which this clone's waker is registered.
-    id: Option<u64>,
+    /// This clone's waker, once it was polled.
+    polled: Option<Registration>,
 }
 
 #[derive(Default)]
@@ -57,7 +36,7 @@ impl ShutdownHandle {
 
     /// Stops accepting and tells every handler.
     ///
-    /// Returns at once; further calls do nothing. [`Server::run`](crate::Server::run) returns when the handlers have.
+    /// Returns at once; further calls do nothing. The server's `run` returns when the handlers have.
     pub fn shutdown(&self) {
         self.shared.requested.store(true, Ordering::SeqCst);
         // Not woken under the lock: a waker may do anything.
@@ -67,7 +46,7 @@ impl ShutdownHandle {
 
     /// Whether [`shutdown`](Self::shutdown) was called.
     pub fn is_shutting_down(&self) -> bool {
-        self.shared.requested.load(Ordering::SeqCst)
+        self.shared.is_requested()
     }
 
     /// Waits until [`shutdown`](Self::shutdown) is called.
@@ -82,23 +61,30 @@ impl ShutdownHandle {
     /// clone only the last is woken.
     pub fn poll_requested(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.is_shutting_down() {
-            let mut wakers = self.shared.lock();
-            let id = *self.id.get_or_insert_with(|| {
-                wakers.next += 1;
-                wakers.next
-            });
-            let known = wakers.by_id.get(&id).is_some_and(|waker| waker.will_wake(cx.waker()));
-            // The old waker is dropped outside the lock: dropping one may do anything.
-            let old = if known { None } else { wakers.by_id.insert(id, cx.waker().clone()) };
-            drop(wakers);
-            drop(old);
+            self.polled.get_or_insert_with(|| Registration::new(&self.shared)).set(cx.waker());
         }
         // After the insertion: a shutdown that did not see the waker is seen here.
         if self.is_shutting_down() { Poll::Ready(()) } else { Poll::Pending }
     }
+
+    /// Has `waker` woken by the shutdown, at once where it has already come, until the registration is dropped.
+    #[must_use = "dropping the registration takes the waker back"]
+    pub fn register(&self, waker: &Waker) -> Registration {
+        let registration = Registration::new(&self.shared);
+        registration.set(waker);
+        // After the insertion: a shutdown that did not see the waker is seen here.
+        if self.is_shutting_down() {
+            waker.wake_by_ref();
+        }
+        registration
+    }
 }
 
 impl Shared {
+    fn is_requested(&self) -> bool {
+        self.requested.load(Ordering::SeqCst)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Wakers> {
         // A panic elsewhere leaves the map whole.
         self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
@@ -107,20 +93,56 @@ impl Shared {
 
 impl Clone for ShutdownHandle {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), id: None }
-    }
-}
-
-impl Drop for ShutdownHandle {
-    fn drop(&mut self) {
-        let waker = self.id.and_then(|id| self.shared.lock().by_id.remove(&id));
-        drop(waker);
+        Self { shared: Arc::clone(&self.shared), polled: None }
     }
 }
 
 impl fmt::Debug for ShutdownHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ShutdownHandle").field("is_shutting_down", &self.is_shutting_down()).finish_non_exhaustive()
+    }
+}
+
+/// Keeps a waker registered with a [`ShutdownHandle`].
+pub struct Registration {
+    shared: Arc<Shared>,
+    id: u64,
+}
+
+impl Registration {
+    /// A place in the list, with no waker yet.
+    fn new(shared: &Arc<Shared>) -> Self {
+        let mut wakers = shared.lock();
+        wakers.next += 1;
+        Self { shared: Arc::clone(shared), id: wakers.next }
+    }
+
+    fn set(&self, waker: &Waker) {
+        let mut wakers = self.shared.lock();
+        let known = wakers.by_id.get(&self.id).is_some_and(|known| known.will_wake(waker));
+        // The old waker is dropped outside the lock: dropping one may do anything.
+        let old = if known { None } else { wakers.by_id.insert(self.id, waker.clone()) };
+        drop(wakers);
+        drop(old);
+    }
+
+    /// Whether [`ShutdownHandle::shutdown`] was called.
+    pub fn is_shutting_down(&self) -> bool {
+        self.shared.is_requested()
+    }
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration").field("is_shutting_down", &self.is_shutting_down()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        // Bound, so that the waker is dropped outside the lock.
+        let waker = self.shared.lock().by_id.remove(&self.id);
+        drop(waker);
     }
 }
 
@@ -138,6 +160,23 @@ mod tests {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
+    }
+
+    fn counted() -> (Arc<Count>, Waker) {
+        let count = Arc::new(Count::default());
+        (Arc::clone(&count), Waker::from(count))
+    }
+
+    #[test]
+    fn a_shutdown_wakes_whoever_is_registered_before_or_after_it() {
+        let handle = ShutdownHandle::new();
+        let ((before, waker_before), (gone, waker_gone), (after, waker_after)) = (counted(), counted(), counted());
+        let registration = handle.register(&waker_before);
+        drop(handle.register(&waker_gone));
+        handle.clone().shutdown();
+        let late = handle.register(&waker_after);
+        assert!(registration.is_shutting_down() && late.is_shutting_down());
+        assert_eq!([before, gone, after].map(|count| count.0.load(Ordering::SeqCst)), [1, 0, 1]);
     }
 
     #[test]

@@ -1,0 +1,50 @@
+//! What an engine needs of the thing that carries its bytes.
+
+use std::io::{self, IoSlice};
+use std::task::Poll;
+
+use drywire_core::{Instant, RecvBuf};
+
+/// A non-blocking ordered byte stream with a clock, for the length of one [`poll_turn`](crate::Engine::poll_turn).
+///
+/// It may borrow what only one turn has, such as a task's context. Between two turns nothing of it is kept.
+///
+/// [`Poll::Pending`] is the answer of a call that cannot go on now, and obliges the driver to come back when it could.
+/// [`io::ErrorKind::Interrupted`] is tried again at once. Every other error ends the connection.
+pub trait Wire {
+    /// Reads into `room`, which is not empty. `Ok(0)` is the end of the stream, after which nothing more is read.
+    fn read(&mut self, room: &mut [u8]) -> Poll<io::Result<usize>>;
+
+    /// Reads at most `max` bytes, which is not zero, to the back of `recv`. `Ok(0)` is as for [`read`](Self::read);
+    /// marking it is the engine's work.
+    fn read_buf(&mut self, recv: &mut RecvBuf, max: usize) -> Poll<io::Result<usize>>;
+
+    /// Writes from `pieces`, of which none is empty, and returns how many bytes it took.
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+
+    /// Pushes out what [`write_vectored`](Self::write_vectored) took.
+    fn flush(&mut self) -> Poll<io::Result<()>>;
+
+    /// Ends the sending direction. Called until it succeeds, and then never again.
+    fn shutdown_write(&mut self) -> Poll<io::Result<()>>;
+
+    /// Makes the connection end with a reset, where there is one, when the transport is dropped.
+    fn abort(&mut self);
+
+    /// The time. It does not go backwards.
+    fn now(&self) -> Instant;
+
+    /// Whether a waker, that of a blocking driver, was woken since the last call.
+    fn take_woken(&mut self) -> bool {
+        false
+    }
+}
+
+/// What a pending engine waits for, besides its deadline and its waker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interest {
+    /// Until a read could return something, or the peer has ended its direction.
+    pub read: bool,
+    /// Until a write, a flush or a shutdown that could not go on could.
+    pub write: bool,
+}
