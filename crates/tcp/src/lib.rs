@@ -118,13 +118,23 @@ mod assembler;
 mod config;
 mod congestion;
 mod connection;
+mod four_tuple;
 mod icmp;
+pub mod ip;
+mod isn;
+mod listener;
+mod outbox;
 mod rtt;
 mod sack;
 mod segment;
 mod send_buffer;
 mod seq;
+mod siphash;
+mod slab;
+mod stack;
 mod state;
+mod timer_heap;
+mod udp;
 
 #[cfg(feature = "fault-injection")]
 pub use config::Rule;
@@ -133,6 +143,12 @@ pub use config::{Config, KeepAlive};
 pub use connection::Sequence;
 pub use connection::{CloseReason, Connection, Event, SendError, Transmit};
 pub use icmp::{IcmpError, IcmpErrorKind};
+pub use isn::{EphemeralPorts, IsnGenerator};
+pub use listener::{Listener, ListenerConfig, ListenerStatistics};
 pub use segment::{Flags, Header, Options, ParseError, SackBlocks, Segment, Timestamps};
 pub use seq::SeqNumber;
+pub use stack::{
+    ConnectionHandle, ListenerHandle, OpenError, ReceivedDatagram, Stack, StackConfig, StackEvent, Statistics,
+    UdpConfig, UdpHandle, UdpSendError,
+};
 pub use state::{Input, State};

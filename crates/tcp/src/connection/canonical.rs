@@ -65,6 +65,7 @@ impl Connection {
             remote: _,
             state: _,
             passive: _,
+            challenge_allowance: _,
             iss: _,
             snd_una: _,
             snd_nxt: _,

@@ -7,6 +7,7 @@ mod ack;
 #[cfg(feature = "explore")]
 mod canonical;
 mod delayed_ack;
+mod host;
 mod receive;
 mod timers;
 mod timestamps;
@@ -24,6 +25,8 @@ use crate::rtt::RttEstimator;
 use crate::sack::SackReporter;
 use crate::send_buffer::SendBuffer;
 use crate::{Config, Input, SeqNumber, State};
+
+pub(crate) use host::TimeWait;
 
 use ack::Recovery;
 #[cfg(feature = "explore")]
@@ -175,6 +178,8 @@ pub struct Connection {
     /// Acknowledgments that are due on their own, because each tells of one segment out of order (RFC 5681 4.2).
     duplicate_acks: u32,
     challenges: Challenges,
+    /// How many more challenge ACKs the host allows, where it has a limit of its own.
+    challenge_allowance: u32,
     reply: Option<Reply>,
 
     rtt: RttEstimator,
@@ -272,6 +277,7 @@ impl Connection {
             ack_now: false,
             duplicate_acks: 0,
             challenges: Challenges::default(),
+            challenge_allowance: u32::MAX,
             reply: None,
             rtt: RttEstimator::new(&config),
             timed: None,

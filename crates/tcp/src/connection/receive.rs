@@ -345,8 +345,9 @@ impl Connection {
         if self.now - self.challenges.since >= Duration::from_secs(1) {
             self.challenges = Challenges { since: self.now, sent: 0 };
         }
-        if self.challenges.sent < self.config.challenge_acks {
+        if self.challenges.sent < self.config.challenge_acks && self.challenge_allowance > 0 {
             self.challenges.sent += 1;
+            self.challenge_allowance -= 1;
             self.ack_now = true;
         }
     }

@@ -33,11 +33,15 @@ impl Echo {
     pub(super) fn forget_time(&mut self, now: Instant) {
         self.recent_at = now;
     }
+
+    pub(super) fn recent(&self) -> u32 {
+        self.recent
+    }
 }
 
 impl Connection {
     /// Our clock: milliseconds (RFC 7323 5.4), from an origin that differs between connections (7.1).
-    fn clock(&self) -> u32 {
+    pub(super) fn clock(&self) -> u32 {
         (self.now.as_millis() as u32).wrapping_add(self.iss.value())
     }
 

@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 
 /// The protocol number of TCP, which stands in the pseudo-header.
-const PROTOCOL: u8 = 6;
+const TCP: u8 = 6;
 
 /// A running one's complement sum, kept wide and folded once at the end.
 ///
@@ -56,6 +56,11 @@ fn fold(mut sum: u64) -> u16 {
 /// The checksum of a whole segment as it stands on the wire: zero if its checksum field is right, and the value for that
 /// field if it is zero.
 pub(crate) fn segment(source: IpAddr, destination: IpAddr, segment: &[u8]) -> u16 {
+    transport(source, destination, TCP, segment)
+}
+
+/// The same for any protocol with this pseudo-header (RFC 768, RFC 8200 8.1).
+pub(crate) fn transport(source: IpAddr, destination: IpAddr, protocol: u8, bytes: &[u8]) -> u16 {
     let mut sum = Sum::default();
     for address in [source, destination] {
         match address {
@@ -64,9 +69,9 @@ pub(crate) fn segment(source: IpAddr, destination: IpAddr, segment: &[u8]) -> u1
         }
     }
     // RFC 9293 3.1 has 16 bits of length and RFC 8200 8.1 has 32: the sums agree.
-    sum.add(&(segment.len() as u32).to_be_bytes());
-    sum.add(&[0, PROTOCOL]);
-    sum.add(segment);
+    sum.add(&(bytes.len() as u32).to_be_bytes());
+    sum.add(&[0, protocol]);
+    sum.add(bytes);
     sum.finish()
 }
 

@@ -1,6 +1,6 @@
 //! The segment codec (RFC 9293 3.1).
 
-mod checksum;
+pub(crate) mod checksum;
 mod options;
 
 use core::fmt;
@@ -61,6 +61,11 @@ impl Flags {
     /// Whether every bit of `other` is set.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// The bits that are also set in `other`.
+    pub(crate) const fn only(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 
     /// Whether any bit of `other` is set.

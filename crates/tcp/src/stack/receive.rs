@@ -1,0 +1,249 @@
+//! A packet that arrives, from its IP header to the socket that it is for.
+
+use core::net::{IpAddr, SocketAddr};
+
+use drywire_core::Instant;
+
+use super::demux::Target;
+use super::time_wait::Answer;
+use super::{ConnectionHandle, ListenerHandle, Stack, StackEvent, find_bound};
+use crate::four_tuple::FourTuple;
+use crate::icmp::{self, Message};
+use crate::ip::{self, Packet, Protocol};
+use crate::slab::Key;
+use crate::{ParseError, Segment, SeqNumber, udp};
+
+impl Stack {
+    /// Handles a packet of either version that has arrived from the link. What is not for us, malformed or unexpected is
+    /// counted and dropped; see [`Statistics`](super::Statistics).
+    pub fn handle_packet(&mut self, now: Instant, bytes: &[u8]) {
+        self.advance_clock(now);
+        self.statistics.packets += 1;
+        let packet = match Packet::parse(bytes) {
+            Ok(packet) => packet,
+            Err(error) => return self.count_ip_error(error),
+        };
+        if !self.addresses.contains(&packet.header.destination) {
+            self.statistics.ip_not_ours += 1;
+            return;
+        }
+        match packet.header.protocol {
+            Protocol::TCP => self.on_segment(&packet),
+            Protocol::UDP => self.on_datagram(&packet, bytes),
+            Protocol::ICMP if packet.header.source.is_ipv4() => self.on_icmp(&packet),
+            Protocol::ICMPV6 if packet.header.source.is_ipv6() => self.on_icmp(&packet),
+            _ => self.statistics.ip_protocol += 1,
+        }
+    }
+
+    fn count_ip_error(&mut self, error: ip::ParseError) {
+        let counter = match error {
+            ip::ParseError::Checksum => &mut self.statistics.ip_checksum,
+            ip::ParseError::Fragment => &mut self.statistics.ip_fragments,
+            ip::ParseError::Options => &mut self.statistics.ip_options,
+            ip::ParseError::Source => &mut self.statistics.ip_source,
+            _ => &mut self.statistics.ip_malformed,
+        };
+        *counter += 1;
+    }
+
+    fn on_segment(&mut self, packet: &Packet<'_>) {
+        let (source, destination) = (packet.header.source, packet.header.destination);
+        let segment = match Segment::parse(packet.payload, source, destination) {
+            Ok(segment) => segment,
+            Err(ParseError::Checksum) => {
+                self.statistics.segment_checksum += 1;
+                return;
+            }
+            Err(_) => {
+                self.statistics.segment_malformed += 1;
+                return;
+            }
+        };
+        let tuple = FourTuple::new(
+            SocketAddr::new(destination, segment.header.destination_port),
+            SocketAddr::new(source, segment.header.source_port),
+        );
+        match self.find(&tuple) {
+            Some(Target::Connection(key)) => self.on_connection_segment(key, source, &segment),
+            Some(Target::TimeWait(key)) => self.on_time_wait_segment(key, tuple, &segment),
+            None => self.on_unknown_segment(tuple, &segment, None),
+        }
+    }
+
+    fn on_connection_segment(&mut self, key: Key, source: IpAddr, segment: &Segment<'_>) {
+        self.statistics.segments += 1;
+        self.refill_challenges();
+        let Some(socket) = self.sockets.get_mut(key) else { return };
+        let connection = &mut socket.connection;
+        let before = (connection.recv().len(), connection.unacknowledged());
+        *connection.challenge_allowance() = self.challenges.left;
+        connection.handle_segment(self.now, source, segment);
+        self.challenges.left = *connection.challenge_allowance();
+        let changed = before != (connection.recv().len(), connection.unacknowledged());
+        if socket.released && !connection.recv().is_empty() {
+            // Nobody will read it, and the peer should know (RFC 2525 2.17).
+            connection.abort();
+            self.statistics.released_reset += 1;
+        }
+        self.mark_ready(key);
+        if changed {
+            self.mark_news(key);
+        }
+    }
+
+    fn on_time_wait_segment(&mut self, key: Key, tuple: FourTuple, segment: &Segment<'_>) {
+        self.statistics.segments_in_time_wait += 1;
+        let Some(entry) = self.time_waits.get(key) else { return };
+        let (now, snd_nxt, length) = (self.now, entry.rest.snd_nxt, entry.rest.length);
+        match entry.answer(segment) {
+            Answer::None => {}
+            Answer::AcknowledgeFin => {
+                self.time_wait_timers.set(key.index(), Some(now + length));
+                self.acknowledge_in_time_wait(key);
+            }
+            Answer::Challenge => {
+                self.refill_challenges();
+                if let Some(left) = self.challenges.left.checked_sub(1) {
+                    self.challenges.left = left;
+                    self.acknowledge_in_time_wait(key);
+                }
+            }
+            Answer::Reset => self.end_time_wait(key),
+            Answer::Reopen if find_bound(&self.listening, tuple.local()).is_some() => {
+                self.statistics.time_wait_reopened += 1;
+                self.end_time_wait(key);
+                self.on_unknown_segment(tuple, segment, Some(snd_nxt));
+            }
+            Answer::Reopen => self.acknowledge_in_time_wait(key),
+        }
+    }
+
+    fn acknowledge_in_time_wait(&mut self, key: Key) {
+        let now = self.now;
+        let Some(entry) = self.time_waits.get(key) else { return };
+        let (source, destination) = (entry.tuple.local().ip(), entry.tuple.remote().ip());
+        let header = self.header(source, destination, Protocol::TCP);
+        if !self.replies.push_packet(&header, |out| entry.acknowledge(now, out)) {
+            self.statistics.replies_dropped += 1;
+        }
+    }
+
+    pub(super) fn end_time_wait(&mut self, key: Key) {
+        if let Some(entry) = self.time_waits.remove(key) {
+            self.demux.remove(&entry.tuple, Target::TimeWait(key));
+            self.time_wait_timers.set(key.index(), None);
+        }
+    }
+
+    /// A segment of no connection: for a listener, or for nobody.
+    fn on_unknown_segment(&mut self, tuple: FourTuple, segment: &Segment<'_>, old_snd_nxt: Option<SeqNumber>) {
+        let Some(key) = find_bound(&self.listening, tuple.local()) else {
+            return self.on_closed_port(&tuple, segment);
+        };
+        if self.sockets.len() >= self.config.max_connections {
+            self.statistics.connections_full += 1;
+            return;
+        }
+        let Some(socket) = self.listeners.get_mut(key) else { return };
+        self.statistics.segments_to_listeners += 1;
+        let (local, remote) = (tuple.local().ip(), tuple.remote().ip());
+        let accepted = socket.listener.handle_reopening(self.now, local, remote, segment, old_snd_nxt);
+        self.mark_listener_ready(key);
+        if let Some(connection) = accepted {
+            let connection = self.insert(connection, tuple, Some(key));
+            self.mark_accept(key, connection);
+        }
+    }
+
+    fn mark_accept(&mut self, listener: Key, connection: Key) {
+        let Some(socket) = self.listeners.get_mut(listener) else { return };
+        socket.accept_queue.push_back(connection);
+        if !core::mem::replace(&mut socket.news, true) {
+            self.news.push_back(StackEvent::Accept(ListenerHandle(listener)));
+        }
+    }
+
+    /// RFC 9293 3.10.7.1.
+    fn on_closed_port(&mut self, tuple: &FourTuple, segment: &Segment<'_>) {
+        self.statistics.segments_to_closed_ports += 1;
+        let Some(reset) = crate::listener::reset(tuple, segment) else { return };
+        let header = self.header(tuple.local().ip(), tuple.remote().ip(), Protocol::TCP);
+        if self.replies.push_packet(&header, |out| reset.emit_alone(tuple, out)) {
+            self.statistics.resets_sent += 1;
+        } else {
+            self.statistics.replies_dropped += 1;
+        }
+    }
+
+    fn on_icmp(&mut self, packet: &Packet<'_>) {
+        match icmp::parse(&packet.header, packet.payload) {
+            None => self.statistics.icmp_malformed += 1,
+            Some(Message::EchoRequest) => self.on_echo_request(packet),
+            Some(_) => self.statistics.icmp_ignored += 1,
+        }
+    }
+
+    /// RFC 1122 3.2.2.6, RFC 4443 4.2.
+    fn on_echo_request(&mut self, packet: &Packet<'_>) {
+        if !self.config.echo_replies || packet.header.source.is_unspecified() {
+            self.statistics.icmp_ignored += 1;
+            return;
+        }
+        let header = self.header(packet.header.destination, packet.header.source, packet.header.protocol);
+        let sent = self.replies.push_message(&header, |out| icmp::emit_echo_reply(&header, packet.payload, out));
+        if sent {
+            self.statistics.echo_replies += 1;
+        } else {
+            self.statistics.replies_dropped += 1;
+        }
+    }
+
+    fn on_datagram(&mut self, packet: &Packet<'_>, bytes: &[u8]) {
+        let (source, destination) = (packet.header.source, packet.header.destination);
+        let Some(datagram) = udp::Datagram::parse(packet.payload, source, destination) else {
+            self.statistics.datagram_malformed += 1;
+            return;
+        };
+        let (from, to) = udp::sockets(&datagram, source, destination);
+        let Some(key) = find_bound(&self.bound, to) else {
+            return self.on_closed_udp_port(packet, bytes);
+        };
+        self.deliver_datagram(key, from, to, datagram.payload);
+    }
+
+    /// RFC 1122 4.1.3.1, RFC 4443 3.1; within the limit.
+    fn on_closed_udp_port(&mut self, packet: &Packet<'_>, bytes: &[u8]) {
+        self.statistics.datagrams_to_closed_ports += 1;
+        if packet.header.source.is_unspecified() {
+            return;
+        }
+        self.icmp_errors.refill(self.now, self.config.icmp_errors);
+        let Some(left) = self.icmp_errors.left.checked_sub(1) else {
+            self.statistics.icmp_errors_suppressed += 1;
+            return;
+        };
+        self.icmp_errors.left = left;
+        let protocol = if packet.header.source.is_ipv4() { Protocol::ICMP } else { Protocol::ICMPV6 };
+        let header = self.header(packet.header.destination, packet.header.source, protocol);
+        if self.replies.push_message(&header, |out| icmp::emit_port_unreachable(&header, bytes, out)) {
+            self.statistics.port_unreachable_sent += 1;
+        } else {
+            self.statistics.replies_dropped += 1;
+        }
+    }
+
+    /// Begins a new second of challenge ACKs. How many there are differs from one to the next in a way that only we know:
+    /// with a fixed number, who sees how many are left knows whether a guessed segment fits (CVE-2016-5696).
+    fn refill_challenges(&mut self) {
+        let most = self.config.challenge_acks;
+        let held_back = self.limit_key.fast(&self.now.as_millis().to_be_bytes()) % u64::from(most / 2 + 1);
+        self.challenges.refill(self.now, most - held_back as u32);
+    }
+
+    /// A connection handle for tests of the memory that one takes.
+    #[doc(hidden)]
+    pub fn memory_of(&self, handle: ConnectionHandle) -> Option<usize> {
+        self.sockets.get(handle.0).map(|socket| size_of_val(&**socket))
+    }
+}

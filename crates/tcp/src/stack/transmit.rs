@@ -1,0 +1,191 @@
+//! What leaves, and what is due.
+
+use core::net::IpAddr;
+
+use bytes::{BufMut, BytesMut};
+use drywire_core::Instant;
+
+use super::demux::Target;
+use super::{Stack, time_wait};
+use crate::ip::{self, Ecn, Protocol, header_len};
+use crate::outbox::Outbox;
+use crate::slab::Key;
+use crate::timer_heap::TimerHeap;
+use crate::{State, Transmit};
+
+/// So many packets leave a connection before it is the next one's turn.
+const BURST: u32 = 16;
+
+impl Stack {
+    /// Appends the next packet that is due to `out`, ready for the link. `None`, with nothing appended, if none is due.
+    ///
+    /// The ports of the result are zero for a packet that has none.
+    pub fn poll_transmit(&mut self, now: Instant, out: &mut BytesMut) -> Option<Transmit> {
+        self.advance_clock(now);
+        self.replies
+            .pop(out)
+            .or_else(|| self.datagrams.pop(out))
+            .or_else(|| self.transmit_of_listeners(out))
+            .or_else(|| self.transmit_of_connections(out))
+    }
+
+    fn transmit_of_listeners(&mut self, out: &mut BytesMut) -> Option<Transmit> {
+        loop {
+            let key = *self.ready_listeners.front()?;
+            let Some(socket) = self.listeners.get_mut(key) else {
+                self.ready_listeners.pop_front();
+                continue;
+            };
+            let family = socket.listener.local().ip();
+            let start = out.len();
+            out.put_bytes(0, header_len(&family));
+            if let Some(transmit) = socket.listener.poll_transmit(self.now, out) {
+                return Some(self.seal(transmit, start, out));
+            }
+            out.truncate(start);
+            socket.ready = false;
+            self.ready_listeners.pop_front();
+            self.listener_timers.set(key.index(), socket.listener.poll_timeout());
+        }
+    }
+
+    fn transmit_of_connections(&mut self, out: &mut BytesMut) -> Option<Transmit> {
+        loop {
+            if self.burst >= BURST {
+                self.burst = 0;
+                self.ready.rotate_left(1.min(self.ready.len()));
+            }
+            let key = *self.ready.front()?;
+            let Some(socket) = self.sockets.get_mut(key) else {
+                self.ready.pop_front();
+                continue;
+            };
+            let start = out.len();
+            out.put_bytes(0, header_len(&socket.connection.local().ip()));
+            if let Some(transmit) = socket.connection.poll_transmit(self.now, out) {
+                self.burst += 1;
+                return Some(self.seal(transmit, start, out));
+            }
+            out.truncate(start);
+            self.ready.pop_front();
+            self.burst = 0;
+            self.settle(key);
+        }
+    }
+
+    /// Writes the IP header in front of a segment.
+    fn seal(&self, transmit: Transmit, start: usize, out: &mut BytesMut) -> Transmit {
+        let header = self.header(transmit.source.ip(), transmit.destination.ip(), Protocol::TCP);
+        header.fill(&mut out[start..]);
+        Transmit { len: out.len() - start, ..transmit }
+    }
+
+    pub(super) fn header(&self, source: IpAddr, destination: IpAddr, protocol: Protocol) -> ip::Header {
+        ip::Header { source, destination, protocol, hop_limit: self.config.hop_limit, ecn: Ecn::NotEct }
+    }
+
+    /// The connection has nothing more to send: takes note of its timers, its state, and its end.
+    fn settle(&mut self, key: Key) {
+        let Some(socket) = self.sockets.get_mut(key) else { return };
+        socket.ready = false;
+        let tuple = socket.tuple;
+        let rest = socket.connection.take_time_wait();
+        let state = socket.connection.state();
+        let changed = core::mem::replace(&mut socket.reported, state) != state;
+        if state == State::Closed {
+            let released = socket.released;
+            if core::mem::take(&mut socket.mapped) {
+                self.demux.remove(&tuple, Target::Connection(key));
+            }
+            self.timers.set(key.index(), None);
+            if released {
+                self.sockets.remove(key);
+            }
+        } else {
+            self.timers.set_no_later(key.index(), socket.connection.poll_timeout());
+        }
+        if let Some(rest) = rest {
+            self.begin_time_wait(time_wait::Entry { tuple, rest });
+        }
+        if changed {
+            self.mark_news(key);
+        }
+    }
+
+    fn begin_time_wait(&mut self, entry: time_wait::Entry) {
+        if self.time_waits.len() >= self.config.max_time_wait {
+            self.statistics.time_wait_recycled += 1;
+            let oldest = self.time_wait_timers.pop().and_then(|index| self.time_waits.key_at(index));
+            match oldest {
+                Some(oldest) => self.end_time_wait(oldest),
+                None => return,
+            }
+        }
+        let (tuple, over) = (entry.tuple, self.now + entry.rest.length);
+        let key = self.time_waits.insert(entry);
+        self.demux.insert(&self.sockets, &self.time_waits, &tuple, Target::TimeWait(key));
+        self.time_wait_timers.set(key.index(), Some(over));
+    }
+
+    /// The next instant at which [`handle_timeout`](Self::handle_timeout) may have work. It may come early, when a
+    /// connection's deadline has moved away since, but never late.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [&self.timers, &self.time_wait_timers, &self.listener_timers].into_iter().filter_map(TimerHeap::next).min()
+    }
+
+    /// Does the work that is due at `now`. Afterwards [`poll_timeout`](Self::poll_timeout) is `None` or later than
+    /// `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.advance_clock(now);
+        while let Some(index) = self.timers.pop_due(self.now) {
+            let Some(key) = self.sockets.key_at(index) else { continue };
+            let Some(socket) = self.sockets.get_mut(key) else { continue };
+            socket.connection.handle_timeout(self.now);
+            self.timers.set(index, socket.connection.poll_timeout());
+            self.mark_ready(key);
+        }
+        while let Some(index) = self.time_wait_timers.pop_due(self.now) {
+            if let Some(key) = self.time_waits.key_at(index) {
+                self.end_time_wait(key);
+            }
+        }
+        while let Some(index) = self.listener_timers.pop_due(self.now) {
+            let Some(key) = self.listeners.key_at(index) else { continue };
+            let Some(socket) = self.listeners.get_mut(key) else { continue };
+            socket.listener.handle_timeout(self.now);
+            self.listener_timers.set(index, socket.listener.poll_timeout());
+            self.mark_listener_ready(key);
+        }
+    }
+
+    pub(super) fn mark_listener_ready(&mut self, key: Key) {
+        if let Some(socket) = self.listeners.get_mut(key)
+            && !core::mem::replace(&mut socket.ready, true)
+        {
+            self.ready_listeners.push_back(key);
+        }
+    }
+}
+
+impl Outbox {
+    /// Appends a packet around the segment that `write` appends. Returns whether there was room.
+    pub(super) fn push_packet(&mut self, header: &ip::Header, write: impl FnOnce(&mut BytesMut) -> Transmit) -> bool {
+        self.push(|out| {
+            let start = out.len();
+            out.put_bytes(0, header.wire_len());
+            let transmit = write(out);
+            header.fill(&mut out[start..]);
+            Some(Transmit { len: out.len() - start, ..transmit })
+        })
+    }
+
+    /// The same for a message without ports.
+    pub(super) fn push_message(&mut self, header: &ip::Header, write: impl FnOnce(&mut BytesMut)) -> bool {
+        let at = |address| core::net::SocketAddr::new(address, 0);
+        let (source, destination) = (at(header.source), at(header.destination));
+        self.push_packet(header, |out| {
+            write(out);
+            Transmit { source, destination, len: 0 }
+        })
+    }
+}
