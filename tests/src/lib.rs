@@ -1,6 +1,7 @@
-//! Cross-crate scenarios and the bodies of the fuzz targets.
+//! Cross-crate scenarios, the runner of the TCP scripts and the bodies of the fuzz targets.
 //!
 //! A fuzz body is a plain function of bytes, so that the same code runs under a coverage-guided fuzzer (`fuzz/`) and,
 //! over the saved inputs, in `cargo test` on a stable toolchain.
 
 pub mod fuzz;
+pub mod script;
