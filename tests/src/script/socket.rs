@@ -471,7 +471,7 @@ fn take_error(flow: &mut Flow) -> Option<&'static str> {
     let error = match flow.closed? {
         CloseReason::Reset => "ECONNRESET",
         CloseReason::Refused => "ECONNREFUSED",
-        CloseReason::TimedOut => "ETIMEDOUT",
+        CloseReason::TimedOut | CloseReason::UserTimeout => "ETIMEDOUT",
         _ => return None,
     };
     (!std::mem::replace(&mut flow.error_told, true)).then_some(error)
