@@ -71,11 +71,27 @@ pub struct Config {
     pub sack: bool,
     /// How long TIME-WAIT lasts: two maximum segment lifetimes. Default 60 s.
     pub time_wait: Duration,
+    /// What becomes of data that arrives after [`Connection::shutdown_read`](crate::Connection::shutdown_read). Default
+    /// an RST.
+    pub late_data: LateData,
+    /// Whether [`Connection::poll_transmit`](crate::Connection::poll_transmit) may give segments of nearly 64 KiB, which
+    /// whoever sends them cuts to the MSS (see [`Transmit::gso_size`](crate::Transmit::gso_size)). Default false.
+    pub segmentation_offload: bool,
     /// How many ACKs a second may answer segments that look forged or out of place (RFC 5961 7). Default 10.
     pub challenge_acks: u16,
     /// The rule that this broken copy of TCP leaves out. Default none.
     #[cfg(feature = "fault-injection")]
     pub omit: Option<Rule>,
+}
+
+/// What becomes of data that arrives when nobody wants it any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum LateData {
+    /// It is answered with an RST, so that the peer knows that it was lost (RFC 9293 3.6.1).
+    #[default]
+    Reset,
+    /// It is acknowledged and dropped, for the sake of a peer that only closes once everything was taken.
+    Drop,
 }
 
 /// How a peer of which nothing is heard is asked whether it is still there (RFC 9293 3.8.4).
@@ -174,6 +190,8 @@ impl Default for Config {
             timestamps: true,
             sack: true,
             time_wait: Duration::from_secs(60),
+            late_data: LateData::Reset,
+            segmentation_offload: false,
             challenge_acks: 10,
             #[cfg(feature = "fault-injection")]
             omit: None,

@@ -19,6 +19,11 @@ impl NewReno {
         Self { mss, cwnd: mss * u32::from(segments), ssthresh: u32::MAX, acked: 0 }
     }
 
+    /// The path takes less than was thought (RFC 1191 6.4).
+    pub(crate) fn set_mss(&mut self, mss: u32) {
+        self.mss = mss;
+    }
+
     /// How many bytes may be in flight.
     pub(crate) fn window(&self) -> u32 {
         self.cwnd

@@ -138,7 +138,7 @@ mod udp;
 
 #[cfg(feature = "fault-injection")]
 pub use config::Rule;
-pub use config::{Config, KeepAlive};
+pub use config::{Config, KeepAlive, LateData};
 #[cfg(feature = "explore")]
 pub use connection::Sequence;
 pub use connection::{CloseReason, Connection, Event, SendError, Transmit};

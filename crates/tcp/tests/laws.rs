@@ -5,7 +5,10 @@ mod common;
 use bytes::{Bytes, BytesMut};
 use common::{A, B, ms};
 use drywire_core::Instant;
-use drywire_tcp::{Config, Connection, Event, Flags, Header, Input, Options, Segment, SeqNumber, State, Timestamps};
+use drywire_tcp::{
+    Config, Connection, Event, Flags, Header, IcmpError, IcmpErrorKind, Input, KeepAlive, LateData, Options, Segment,
+    SeqNumber, State, Timestamps,
+};
 use proptest::prelude::*;
 
 const RECV_CAPACITY: usize = 3000;
@@ -32,6 +35,11 @@ enum Op {
     Read(usize),
     Append(usize),
     Shutdown,
+    ShutdownRead,
+    Icmp {
+        kind: IcmpErrorKind,
+        seq: i32,
+    },
     Abort,
 }
 
@@ -40,6 +48,11 @@ fn op() -> impl Strategy<Value = Op> {
     let flags = prop_oneof![6 => Just(0x10u8), 2 => Just(0x11), 1 => Just(0x02), 1 => Just(0x12), 1 => Just(0x04), 2 => any::<u8>()];
     let window = prop_oneof![1 => Just(0u16), 2 => 1..2000u16, 1 => any::<u16>()];
     let len = prop_oneof![2 => Just(0usize), 2 => 1..20usize, 1 => 0..4000usize];
+    let icmp = prop_oneof![
+        Just(IcmpErrorKind::Soft),
+        Just(IcmpErrorKind::Hard),
+        (0..3000u32).prop_map(|mtu| IcmpErrorKind::PacketTooBig { mtu }),
+    ];
     let segment = (flags, near(), near(), window, len, any::<u8>());
     prop_oneof![
         12 => segment.prop_map(|(flags, seq, ack, window, len, options)| Op::Segment { flags, seq, ack, window, len, options }),
@@ -51,6 +64,8 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (0..3000usize).prop_map(Op::Read),
         1 => (0..300usize).prop_map(Op::Append),
         1 => Just(Op::Shutdown),
+        1 => prop::bool::weighted(0.2).prop_map(|sure| if sure { Op::ShutdownRead } else { Op::Transmit }),
+        2 => (icmp, -3000..10i32).prop_map(|(kind, seq)| Op::Icmp { kind, seq }),
         1 => Just(Op::Abort),
     ]
 }
@@ -68,6 +83,7 @@ struct Watch {
     appended: usize,
     events: Vec<Event>,
     out: Vec<u8>,
+    offload: bool,
 }
 
 impl Watch {
@@ -76,6 +92,14 @@ impl Watch {
             recv_capacity: RECV_CAPACITY,
             send_capacity: SEND_CAPACITY,
             max_out_of_order: 4,
+            // The number stands for a choice of everything that can be switched on.
+            keep_alive: (isn & 1 == 0).then_some(KeepAlive { idle: ms(9000), interval: ms(700), count: 2 }),
+            user_timeout: (isn & 2 == 0).then_some(ms(8000)),
+            no_delay: isn & 4 == 0,
+            segmentation_offload: isn & 8 == 0,
+            late_data: if isn & 16 == 0 { LateData::Drop } else { LateData::Reset },
+            quick_acks: (isn >> 5) as u8 % 4,
+            delayed_ack: ms(u64::from(isn >> 7) % 100),
             ..Config::default()
         };
         let now = Instant::from_millis(1);
@@ -95,6 +119,7 @@ impl Watch {
             appended: 0,
             events: vec![],
             out: vec![],
+            offload: isn & 8 == 0,
         };
         if established {
             watch.transmit();
@@ -155,6 +180,11 @@ impl Watch {
                 self.end.recv().extend_from_slice(&vec![2; n]);
             }
             Op::Shutdown => self.end.shutdown(),
+            Op::ShutdownRead => self.end.shutdown_read(),
+            Op::Icmp { kind, seq } => {
+                let seq = self.next + seq.cast_unsigned();
+                self.end.handle_icmp(self.now, IcmpError { kind, seq });
+            }
             Op::Abort => self.end.abort(),
         }
         self.check(before);
@@ -177,7 +207,7 @@ impl Watch {
             self.out.extend_from_slice(&out);
             assert!(self.out.len() > before);
             let segment = Segment::parse(&out, A.ip(), B.ip()).unwrap();
-            assert!(segment.payload.len() <= 1460);
+            assert!(segment.payload.len() <= if self.offload { 65_435 } else { 1460 });
             self.observe(&segment);
         }
         panic!("transmits without end");

@@ -95,7 +95,7 @@ impl Connection {
         self.snd_una = ack;
         self.snd_nxt = self.snd_nxt.max(ack);
         self.measure(header);
-        self.retries = 0;
+        (self.retries, self.unreachable) = (0, false);
         self.recover(acked, flight);
         // RFC 6298 5.2 and 5.3. While the window is closed, the persist timer runs in its place.
         self.timers.retransmit = None;

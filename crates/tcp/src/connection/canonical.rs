@@ -90,6 +90,7 @@ impl Connection {
             sack: _,
             reporter: _,
             recv: _,
+            recv_shutdown: _,
             assembler: _,
             rcv_fin: _,
             rcv_acked: _,
@@ -98,6 +99,7 @@ impl Connection {
             duplicate_acks: _,
             reply: _,
             retries: _,
+            unreachable: _,
             recovery: _,
             events: _,
         } = self;

@@ -8,6 +8,7 @@ mod ack;
 mod canonical;
 mod delayed_ack;
 mod host;
+mod icmp;
 mod receive;
 mod timers;
 mod timestamps;
@@ -62,7 +63,11 @@ pub enum CloseReason {
     TimedOut,
     /// What was queued stayed unacknowledged for [`Config::user_timeout`] (RFC 9293 3.9.1).
     UserTimeout,
-    /// This side gave up: [`Connection::abort`], or [`Connection::shutdown`] before there was a connection.
+    /// The network said that the peer cannot be reached: at once during the handshake, and otherwise when it did not
+    /// answer until the retry limit was reached (RFC 9293 3.9.2.2).
+    Unreachable,
+    /// This side gave up: [`Connection::abort`], [`Connection::shutdown`] before there was a connection, or data that
+    /// arrived after [`Connection::shutdown_read`].
     Aborted,
 }
 
@@ -90,6 +95,9 @@ pub struct Transmit {
     pub destination: SocketAddr,
     /// The length of the segment, header included, in bytes.
     pub len: usize,
+    /// Set if the payload is longer than the MSS, which happens only with [`Config::segmentation_offload`]: into pieces of
+    /// how many bytes it is to be cut. The last may be shorter, and alone has the FIN and PSH bits.
+    pub gso_size: Option<u16>,
 }
 
 /// One end of a TCP connection, from its open to its close.
@@ -162,6 +170,8 @@ pub struct Connection {
     /// Present if both sides send timestamps.
     echo: Option<Echo>,
     recv: RecvBuf,
+    /// The user wants nothing more of what the peer sends.
+    recv_shutdown: bool,
     assembler: Assembler,
     /// The sequence number of the peer's FIN, once it is known.
     rcv_fin: Option<SeqNumber>,
@@ -187,6 +197,8 @@ pub struct Connection {
     timed: Option<(SeqNumber, Instant)>,
     /// Time-outs in a row without an answer.
     retries: u32,
+    /// The network has said since the last answer that the peer is not to be reached.
+    unreachable: bool,
     timers: Timers,
     congestion: NewReno,
     recovery: Recovery,
@@ -268,6 +280,7 @@ impl Connection {
             reporter: SackReporter::default(),
             echo: None,
             recv: RecvBuf::new(),
+            recv_shutdown: false,
             assembler: Assembler::new(config.max_out_of_order),
             rcv_fin: None,
             rcv_acked: SeqNumber::default(),
@@ -282,6 +295,7 @@ impl Connection {
             rtt: RttEstimator::new(&config),
             timed: None,
             retries: 0,
+            unreachable: false,
             timers: Timers::default(),
             congestion: NewReno::new(mss, config.initial_window),
             recovery: Recovery::new(isn),
@@ -349,6 +363,14 @@ impl Connection {
                 self.step(Input::Shutdown);
             }
         }
+    }
+
+    /// Closes the peer's direction for us: what has arrived is dropped, and so is what arrives. By default more data
+    /// is answered with an RST, which ends the connection ([`Config::late_data`]). Our direction stays open, and the peer's
+    /// FIN still counts.
+    pub fn shutdown_read(&mut self) {
+        self.recv_shutdown = true;
+        self.recv.skip(self.recv.len());
     }
 
     /// Drops the connection at once, with an RST where there is a peer to tell (RFC 9293 3.10.5).
@@ -430,14 +452,15 @@ impl Connection {
         if core::mem::take(&mut self.shutdown_queued) {
             self.step(Input::Shutdown);
         }
+        self.deliver();
     }
 
     /// Back to LISTEN, as if the peer had never called (RFC 9293 3.10.7.4). What was queued for it is dropped.
     fn relisten(&mut self) {
         let Some(state) = self.state.on(Input::Relisten) else { return };
         let fresh = Self::closed(self.local, self.iss, self.config.clone());
-        let shutdown = self.shutdown_queued;
-        *self = Self { state, passive: true, now: self.now, ..fresh };
+        let (shutdown, recv_shutdown) = (self.shutdown_queued, self.recv_shutdown);
+        *self = Self { state, passive: true, now: self.now, recv_shutdown, ..fresh };
         if shutdown {
             self.shutdown();
         }

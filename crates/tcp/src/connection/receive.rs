@@ -9,7 +9,7 @@ use super::timestamps::{Echo, OPTION_LEN};
 use super::transmit::Reply;
 use super::{Challenges, CloseReason, Connection};
 use crate::config::Rule;
-use crate::{Config, Flags, Input, Options, Segment, SeqNumber, State};
+use crate::{Config, Flags, Input, LateData, Options, Segment, SeqNumber, State};
 
 impl Connection {
     /// Handles a segment that arrived from `source`, addressed to our address.
@@ -49,10 +49,10 @@ impl Connection {
         if flags.contains(Flags::ACK) {
             return self.reset_sender(from, segment);
         }
-        // A FIN or data beside the SYN is not kept; the peer sends it again, as it is not acknowledged.
         if flags.contains(Flags::SYN) && self.step(Input::Syn) {
             self.remote = Some(from);
             self.receive_syn(segment);
+            self.queue_text(segment.header.seq + 1, segment);
         }
     }
 
@@ -85,6 +85,7 @@ impl Connection {
             self.ack_now = true;
             self.receive_text(header.seq + 1, segment);
         } else if self.step(Input::Syn) {
+            self.queue_text(header.seq + 1, segment);
             // Simultaneous open: our SYN goes out again, now with an acknowledgment.
             self.go_back();
         }
@@ -260,6 +261,10 @@ impl Connection {
             text = &text[..room];
             fin = false;
         }
+        if self.recv_shutdown && !text.is_empty() && self.config.late_data == LateData::Reset {
+            // RFC 9293 3.6.1: the peer is told that its data was lost.
+            return self.abort();
+        }
         let end = seq + text.len() as u32;
         // A FIN before data that has already arrived contradicts it, and is ignored.
         if fin && self.config.omits(Rule::FinOrder) {
@@ -271,7 +276,7 @@ impl Connection {
         }
         if seq == self.rcv_nxt || self.config.omits(Rule::TextOrder) {
             let gaps = !self.assembler.is_empty();
-            self.recv.extend_from_slice(text);
+            self.append(text);
             self.rcv_nxt = end;
             if gaps || text.is_empty() {
                 // RFC 5681 4.2: at once if it fills a gap or a part of one; and so if the window had no room for it.
@@ -279,16 +284,40 @@ impl Connection {
             } else {
                 self.acknowledge_soon(text.len());
             }
-            while let Some(bytes) = self.assembler.pop(self.rcv_nxt) {
-                self.recv.extend_from_slice(&bytes);
-                self.rcv_nxt += bytes.len() as u32;
-            }
         } else {
             self.duplicate_acks = self.duplicate_acks.saturating_add(1);
             self.receive_out_of_order(seq, text);
         }
+        self.deliver();
+    }
+
+    /// Text and FIN of a SYN wait for the end of the handshake, since before that the sender may be forged (RFC 9293
+    /// 3.10.7.2, 3.10.7.3). The SYN-ACK does not acknowledge them.
+    fn queue_text(&mut self, seq: SeqNumber, segment: &Segment<'_>) {
+        let room = segment.payload.len().min(self.rcv_wnd() as usize);
+        let (text, beyond) = segment.payload.split_at(room);
+        self.assembler.insert(seq, text);
+        let held = self.assembler.end().unwrap_or(seq).since(seq) as usize == text.len();
+        if segment.header.flags.contains(Flags::FIN) && beyond.is_empty() && held {
+            self.rcv_fin = Some(seq + text.len() as u32);
+        }
+    }
+
+    /// Takes what was queued up to the next gap.
+    pub(super) fn deliver(&mut self) {
+        while let Some(bytes) = self.assembler.pop(self.rcv_nxt) {
+            self.append(&bytes);
+            self.rcv_nxt += bytes.len() as u32;
+            self.ack_now = true;
+        }
         if self.rcv_fin == Some(self.rcv_nxt) {
             self.receive_fin();
+        }
+    }
+
+    fn append(&mut self, text: &[u8]) {
+        if !self.recv_shutdown {
+            self.recv.extend_from_slice(text);
         }
     }
 

@@ -93,7 +93,7 @@ impl Connection {
             _ => self.config.data_retries,
         };
         if self.retries >= u32::from(limit) {
-            return self.close(Input::GiveUp, CloseReason::TimedOut);
+            return self.close(Input::GiveUp, self.given_up());
         }
         if !handshake {
             let flight = self.snd_max.since(self.snd_una);
@@ -109,7 +109,7 @@ impl Connection {
     /// RFC 9293 3.8.6.1: probe, and wait twice as long for the next time.
     fn on_persist_timeout(&mut self) {
         if self.retries >= u32::from(self.config.data_retries) {
-            return self.close(Input::GiveUp, CloseReason::TimedOut);
+            return self.close(Input::GiveUp, self.given_up());
         }
         self.retries += 1;
         self.probe = true;

@@ -60,9 +60,10 @@ impl Connection {
         Some(Timestamps { value, echo: echo.recent })
     }
 
-    /// Whether the segment lacks the option that it must have (RFC 7323 3.2): it is dropped without an answer.
+    /// Whether the segment lacks the option that it must have (RFC 7323 3.2): it is dropped without an answer. A SYN
+    /// may be that of a peer that has restarted, and gets its challenge (RFC 5961 4.2).
     pub(super) fn lacks_timestamps(&self, header: &Header) -> bool {
-        self.echo.is_some() && header.options.timestamps.is_none() && !header.flags.contains(Flags::RST)
+        self.echo.is_some() && header.options.timestamps.is_none() && !header.flags.intersects(Flags::RST | Flags::SYN)
     }
 
     /// PAWS (RFC 7323 5.3, R1): whether the segment is older than what has already arrived.

@@ -16,6 +16,9 @@ pub(super) struct Reply {
     pub(super) ack: Option<SeqNumber>,
 }
 
+/// An IP packet has 65,535 bytes at most, of which the two headers take up to 100.
+const MAX_OFFLOAD: u32 = 65_535 - 100;
+
 /// What part of the stream a segment carries.
 #[derive(Clone, Copy)]
 struct Text {
@@ -26,7 +29,8 @@ struct Text {
 
 impl Connection {
     /// Appends the next segment that is due to `out`: header, payload and checksum, ready for an IP packet. Never more
-    /// than one, and never more payload than the MSS. `None`, with nothing appended, if none is due.
+    /// than one, and never more payload than the MSS unless [`Config::segmentation_offload`](crate::Config) is set. `None`,
+    /// with nothing appended, if none is due.
     pub fn poll_transmit(&mut self, now: Instant, out: &mut BytesMut) -> Option<Transmit> {
         self.advance_clock(now);
         if let Some(reply) = self.reply.take() {
@@ -95,7 +99,7 @@ impl Connection {
             // The last buffered data (RFC 9293 3.9.1.2).
             flags |= Flags::PSH;
         }
-        if text.len < self.snd_mss as usize && !text.fin {
+        if text.len % self.snd_mss as usize != 0 && !text.fin {
             self.snd_sml = end;
         }
         let header = self.stream_header(to, text.seq, flags, text.len);
@@ -104,7 +108,9 @@ impl Connection {
         let send = &mut self.send;
         let (source, destination) = (self.local.ip(), to.ip());
         header.emit_with(source, destination, out, text.len, |out| send.copy_to(offset, text.len, out));
-        Some(Transmit { source: self.local, destination: to, len: out.len() - start })
+        // The MSS is one of 16 bits.
+        let gso_size = (text.len > self.snd_mss as usize).then_some(self.snd_mss as u16);
+        Some(Transmit { source: self.local, destination: to, len: out.len() - start, gso_size })
     }
 
     /// An acknowledgment on its own, for whatever reason.
@@ -153,10 +159,17 @@ impl Connection {
         }
         let window = self.snd_wnd.saturating_sub(offset);
         let usable = window.min(self.congestion.window().saturating_sub(offset));
-        let len = unsent.min(self.snd_mss as usize).min(usable as usize);
+        let mut len = unsent.min(self.largest_text()).min(usable as usize);
         // What was sent before is sent again even where little of it fits into the peer's window, but the congestion
         // window makes no small segments.
         let again = seq.before(self.snd_max) && usable == window;
+        if len > self.snd_mss as usize {
+            // What remains behind the last full segment goes along only if it would also leave on its own.
+            let rest = len % self.snd_mss as usize;
+            if rest > 0 && !self.is_worth_sending(rest, rest + unsent - len, fin_unsent, again) {
+                len -= rest;
+            }
+        }
         // A FIN takes a place in the window, too, but none in the network.
         let fin = fin_unsent && len == unsent && window as usize > len;
         let forced = core::mem::take(&mut self.probe) && offset == 0;
@@ -179,12 +192,18 @@ impl Connection {
         None
     }
 
+    /// How much text one segment may carry: the MSS, or as many times that as fit into an IP packet.
+    fn largest_text(&self) -> usize {
+        let most = if self.config.segmentation_offload { MAX_OFFLOAD / self.snd_mss } else { 1 };
+        (self.snd_mss * most.max(1)) as usize
+    }
+
     /// RFC 9293 3.8.6.2.1: a full segment, all that there is if Nagle's algorithm lets it go, or half of the largest
     /// window.
     fn is_worth_sending(&self, len: usize, unsent: usize, fin: bool, again: bool) -> bool {
         match len {
             0 => fin,
-            _ if len == self.snd_mss as usize || again || len >= (self.max_snd_wnd / 2) as usize => true,
+            _ if len >= self.snd_mss as usize || again || len >= (self.max_snd_wnd / 2) as usize => true,
             _ => len == unsent && (fin || !self.nagle_holds()),
         }
     }
@@ -248,6 +267,6 @@ impl Connection {
 
     fn emit(&self, to: SocketAddr, header: Header, out: &mut BytesMut) -> Transmit {
         header.emit_with(self.local.ip(), to.ip(), out, 0, |_| {});
-        Transmit { source: self.local, destination: to, len: header.wire_len() }
+        Transmit { source: self.local, destination: to, len: header.wire_len(), gso_size: None }
     }
 }
