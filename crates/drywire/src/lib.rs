@@ -5,8 +5,10 @@
 //! ```text
 //!                            drywire
 //!       ┌───────────────┬───────┴───────┬───────────────┐
-//!      std            tokio            sim           your own         drivers: sockets, clocks, virtual time
-//!       └───────────────┴───────┬───────┴───────────────┘
+//!      std            tokio          your own          sim            sockets, clocks; virtual time
+//!       └──────┬────────┴───────────────┘               │
+//!            driver                                     │             the engine of every driver
+//!              └────────────────┬───────────────────────┘
 //!                         StreamMachine                               six methods
 //!                   ┌───────────┴───────────┐
 //!                 http ◀────── ws          tcp                        machines: no I/O, no clock, no randomness
@@ -19,6 +21,7 @@
 //! | [`tcp`] | segments and connections | |
 //! | [`http`] | HTTP/1.1 and 1.0, server and client | |
 //! | [`ws`] | WebSocket, from the opening handshake on | |
+//! | `driver` | the engine of every driver, to write one for another runtime | `driver` (with `std` and `tokio`) |
 //! | `std` | the driver for `std::net`, a thread for each connection | `std` (default) |
 //! | `tokio` | the driver for tokio, a task for each connection | `tokio` |
 //! | `sim` | a seeded network with virtual time | `sim` |
@@ -69,6 +72,8 @@ pub use drywire_http as http;
 pub use drywire_tcp as tcp;
 pub use drywire_ws as ws;
 
+#[cfg(feature = "driver")]
+pub use drywire_driver as driver;
 #[cfg(feature = "sim")]
 pub use drywire_sim as sim;
 #[cfg(feature = "std")]
