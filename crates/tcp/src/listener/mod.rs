@@ -23,13 +23,12 @@ use crate::{
 /// The settings of a [`Listener`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerConfig {
-    /// How many handshakes may be under way, each some 200 bytes. Default 1024.
+    /// How many handshakes may be under way, each some 200 bytes. Default 1024. How often each sends its SYN-ACK again is
+    /// [`Config::syn_ack_retries`].
     pub syn_queue: usize,
     /// How many connections may wait for the application. While so many do, SYNs are dropped, and so are the last
     /// acknowledgments of handshakes, which the peer's data or our SYN-ACK brings again. Default 128, at least 1.
     pub backlog: usize,
-    /// How often a SYN-ACK is sent again before its entry is dropped. Default 5.
-    pub syn_ack_retries: u8,
     /// Whether SYNs that find the queue full are answered with cookies instead of being dropped. Default true.
     pub syn_cookies: bool,
     /// How many answers may wait to leave; what does not fit is dropped. Default 256.
@@ -45,7 +44,6 @@ impl Default for ListenerConfig {
         Self {
             syn_queue: 1024,
             backlog: 128,
-            syn_ack_retries: 5,
             syn_cookies: true,
             max_replies: 256,
             challenge_acks: 100,
@@ -393,12 +391,12 @@ impl Listener {
         // Where the caller comes late, several repetitions may be over; one is sent.
         while let Some(at) = connection.poll_timeout().filter(|at| *at <= self.now) {
             connection.handle_timeout(at);
-            if entry.retries >= self.config.syn_ack_retries || connection.state() != State::SynReceived {
+            if connection.state() != State::SynReceived {
                 self.queue.remove(key);
                 self.statistics.timed_out += 1;
                 return;
             }
-            entry.retries += 1;
+            entry.retries = entry.retries.saturating_add(1);
             let mut scratch = BytesMut::new();
             let Some(transmit) = connection.poll_transmit(at, &mut scratch) else { continue };
             if connection.poll_timeout().is_none_or(|next| next > self.now) {

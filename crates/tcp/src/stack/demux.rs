@@ -41,7 +41,7 @@ impl Demux {
     }
 
     pub(super) fn find(&self, sockets: &Sockets, time_waits: &TimeWaits, tuple: &FourTuple) -> Option<Target> {
-        let is_it = |id: &u32| tuple_of(sockets, time_waits, *id) == Some(tuple);
+        let is_it = |id: &u32| tuple_of(sockets, time_waits, *id).as_ref() == Some(tuple);
         let id = *self.table.find(self.hash(tuple), is_it)?;
         if id & TIME_WAIT == 0 {
             sockets.key_at(id).map(Target::Connection)
@@ -73,11 +73,11 @@ fn id_of(target: Target) -> u32 {
     }
 }
 
-fn tuple_of<'a>(sockets: &'a Sockets, time_waits: &'a TimeWaits, id: u32) -> Option<&'a FourTuple> {
+fn tuple_of(sockets: &Sockets, time_waits: &TimeWaits, id: u32) -> Option<FourTuple> {
     if id & TIME_WAIT == 0 {
-        sockets.at(id).map(|socket| &socket.tuple)
+        sockets.at(id).map(|socket| socket.tuple())
     } else {
-        time_waits.at(id ^ TIME_WAIT).map(|entry| &entry.tuple)
+        time_waits.at(id ^ TIME_WAIT).map(|entry| entry.tuple)
     }
 }
 

@@ -79,7 +79,6 @@ pub enum OpenError {
 #[derive(Debug)]
 struct Socket {
     connection: Connection,
-    tuple: FourTuple,
     /// The listener in whose accept queue it waits.
     listener: Option<Key>,
     /// It stands in the list of those that may have something to send.
@@ -92,6 +91,14 @@ struct Socket {
     mapped: bool,
     /// The state that the application knows of.
     reported: State,
+}
+
+impl Socket {
+    fn tuple(&self) -> FourTuple {
+        let local = self.connection.local();
+        // Only a connection in LISTEN has no peer, and a stack holds none.
+        FourTuple::new(local, self.connection.remote().unwrap_or(local))
+    }
 }
 
 /// A listener and the connections that wait for the application.
@@ -148,8 +155,8 @@ struct ListenSocket {
 pub struct Stack {
     config: StackConfig,
     now: Instant,
-    /// In the order in which they were added: the first of a family is the one that connections begin from.
     addresses: BTreeSet<IpAddr>,
+    /// The first address of each family is the one that connections begin from.
     first_v4: Option<Ipv4Addr>,
     first_v6: Option<Ipv6Addr>,
     isn: IsnGenerator,
@@ -435,7 +442,7 @@ impl Stack {
     fn insert(&mut self, connection: Connection, tuple: FourTuple, listener: Option<Key>) -> Key {
         let reported = connection.state();
         let socket =
-            Socket { connection, tuple, listener, ready: false, news: false, released: false, mapped: true, reported };
+            Socket { connection, listener, ready: false, news: false, released: false, mapped: true, reported };
         let key = self.sockets.insert(Box::new(socket));
         self.demux.insert(&self.sockets, &self.time_waits, &tuple, Target::Connection(key));
         self.mark_ready(key);

@@ -6,7 +6,7 @@ use drywire_core::Instant;
 
 use super::demux::Target;
 use super::time_wait::Answer;
-use super::{ConnectionHandle, ListenerHandle, Stack, StackEvent, find_bound};
+use super::{ListenerHandle, Stack, StackEvent, find_bound};
 use crate::four_tuple::FourTuple;
 use crate::icmp::{self, Message};
 use crate::ip::{self, Packet, Protocol};
@@ -239,11 +239,5 @@ impl Stack {
         let most = self.config.challenge_acks;
         let held_back = self.limit_key.fast(&self.now.as_millis().to_be_bytes()) % u64::from(most / 2 + 1);
         self.challenges.refill(self.now, most - held_back as u32);
-    }
-
-    /// A connection handle for tests of the memory that one takes.
-    #[doc(hidden)]
-    pub fn memory_of(&self, handle: ConnectionHandle) -> Option<usize> {
-        self.sockets.get(handle.0).map(|socket| size_of_val(&**socket))
     }
 }

@@ -88,7 +88,7 @@ impl Stack {
     fn settle(&mut self, key: Key) {
         let Some(socket) = self.sockets.get_mut(key) else { return };
         socket.ready = false;
-        let tuple = socket.tuple;
+        let tuple = socket.tuple();
         let rest = socket.connection.take_time_wait();
         let state = socket.connection.state();
         let changed = core::mem::replace(&mut socket.reported, state) != state;
