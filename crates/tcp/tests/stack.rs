@@ -627,6 +627,62 @@ fn rfc_1122_3_2_2_6_an_echo_request_is_answered() {
     assert_eq!((link.b.statistics().echo_replies, link.b.statistics().icmp_malformed), (2, 2));
 }
 
+/// An ICMP message with these first eight bytes, which quotes `packet`.
+fn icmp_error(from: IpAddr, to: IpAddr, head: [u8; 8], packet: &[u8]) -> Vec<u8> {
+    let mut message = [&head[..], packet].concat();
+    let sum = icmp_checksum(from, to, &message);
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    let protocol = if from.is_ipv4() { Protocol::ICMP } else { Protocol::ICMPV6 };
+    let mut wire = BytesMut::new();
+    envelope(from, to, protocol).emit(&message, &mut wire);
+    wire.to_vec()
+}
+
+#[test]
+fn rfc_9293_3_9_2_2_icmp_errors_reach_the_connection_whose_segment_they_quote() {
+    for (router, b, unreachable) in
+        [("203.0.113.9", B4, [3, 3, 0, 0, 0, 0, 0, 0]), ("2001:db8:9::1", B6, [1, 4, 0, 0, 0, 0, 0, 0])]
+    {
+        let mut link = Link::default();
+        let client = link.a.connect(link.now, at(b, 81), Config::default()).unwrap();
+        let other = link.a.connect(link.now, at(b, 82), Config::default()).unwrap();
+        let mut syn = BytesMut::new();
+        link.a.poll_transmit(link.now, &mut syn).unwrap();
+        let local = link.a.connection(client).unwrap().local().ip();
+        // No more than eight bytes of the segment need be quoted.
+        let quoted = &syn[..syn.len() - 20];
+        link.a.handle_packet(link.now, &icmp_error(ip(router), local, unreachable, quoted));
+        assert_eq!(events(&mut link.a, client), [Event::Closed(CloseReason::Unreachable)]);
+        assert_eq!(events(&mut link.a, other), []);
+        assert_eq!(link.a.statistics().icmp_errors, 1);
+    }
+}
+
+#[test]
+fn rfc_1191_and_rfc_8201_a_packet_too_big_makes_segments_smaller() {
+    for (router, b, head) in
+        [("203.0.113.9", B4, [3, 4, 0, 0, 0, 0, 5, 0x14]), ("2001:db8:9::1", B6, [2, 0, 0, 0, 0, 0, 5, 0x14])]
+    {
+        let mut link = Link::default();
+        let any = if ip(b).is_ipv4() { "0.0.0.0" } else { "::" };
+        let listener = link.listen(at(any, 80));
+        let (client, _) = link.open(listener, at(b, 80));
+        send(&mut link.a, client, &pattern(5000));
+        let mut wire = BytesMut::new();
+        link.a.poll_transmit(link.now, &mut wire).unwrap();
+        assert_eq!(wire.len(), 1500);
+        let local = link.a.connection(client).unwrap().local().ip();
+        link.a.handle_packet(link.now, &icmp_error(ip(router), local, head, &wire[..100]));
+        wire.clear();
+        let mut longest = 0;
+        while link.a.poll_transmit(link.now, &mut wire).is_some() {
+            longest = longest.max(wire.len());
+            link.b.handle_packet(link.now, &wire.split());
+        }
+        assert_eq!(longest, 0x514);
+    }
+}
+
 fn icmp_checksum(source: IpAddr, destination: IpAddr, message: &[u8]) -> u16 {
     let mut bytes = vec![];
     if let (IpAddr::V6(source), IpAddr::V6(destination)) = (source, destination) {

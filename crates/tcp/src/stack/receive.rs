@@ -11,7 +11,7 @@ use crate::four_tuple::FourTuple;
 use crate::icmp::{self, Message};
 use crate::ip::{self, Packet, Protocol};
 use crate::slab::Key;
-use crate::{ParseError, Segment, SeqNumber, udp};
+use crate::{IcmpError, IcmpErrorKind, ParseError, Segment, SeqNumber, udp};
 
 impl Stack {
     /// Handles a packet of either version that has arrived from the link. What is not for us, malformed or unexpected is
@@ -180,6 +180,9 @@ impl Stack {
         match icmp::parse(&packet.header, packet.payload) {
             None => self.statistics.icmp_malformed += 1,
             Some(Message::EchoRequest) => self.on_echo_request(packet),
+            Some(Message::Error(kind, quoted)) if quoted.header.protocol == Protocol::TCP => {
+                self.on_icmp_error(kind, &quoted);
+            }
             Some(_) => self.statistics.icmp_ignored += 1,
         }
     }
@@ -197,6 +200,25 @@ impl Stack {
         } else {
             self.statistics.replies_dropped += 1;
         }
+    }
+
+    /// An error about a segment of ours, which is quoted: its source is us.
+    fn on_icmp_error(&mut self, kind: IcmpErrorKind, quoted: &Packet<'_>) {
+        let target = quoted.payload.first_chunk().and_then(|[s0, s1, d0, d1, q0, q1, q2, q3]| {
+            let local = SocketAddr::new(quoted.header.source, u16::from_be_bytes([*s0, *s1]));
+            let remote = SocketAddr::new(quoted.header.destination, u16::from_be_bytes([*d0, *d1]));
+            let seq = SeqNumber::new(u32::from_be_bytes([*q0, *q1, *q2, *q3]));
+            Some((self.find(&FourTuple::new(local, remote))?, seq))
+        });
+        let Some((Target::Connection(key), seq)) = target else {
+            self.statistics.icmp_ignored += 1;
+            return;
+        };
+        self.statistics.icmp_errors += 1;
+        if let Some(socket) = self.sockets.get_mut(key) {
+            socket.connection.handle_icmp(self.now, IcmpError { kind, seq });
+        }
+        self.mark_ready(key);
     }
 
     fn on_datagram(&mut self, packet: &Packet<'_>, bytes: &[u8]) {
