@@ -110,6 +110,7 @@
 
 mod app;
 mod error;
+pub mod explore;
 mod network;
 mod pump;
 mod schedule;

@@ -1,0 +1,420 @@
+//! The search, breadth first.
+
+use std::collections::BTreeMap;
+
+use drywire_tcp::{CloseReason, Config, State};
+
+use super::earlier::{BY_NUMBER, earlier_incarnation};
+use super::endpoint::{Effect, Endpoint, MAX_ANSWERS, Stimulus, Wire, isn, other};
+use super::intern::Interner;
+use super::property::{Property, Violation, require};
+use super::world::{Action, Channel, Left, World};
+use super::{CounterExample, Exploration, Order, Reading, Scope};
+use crate::{Open, Side};
+
+pub(super) const SIDES: [Side; 2] = [Side::A, Side::B];
+
+/// What is known so far.
+pub(super) struct Explorer<'a> {
+    scope: &'a Scope,
+    pub(super) ends: Interner<Endpoint>,
+    pub(super) wires: Interner<Wire>,
+    /// An end and what happened to it, beside what came of it in `outcomes`.
+    asked: Interner<(u32, Asked)>,
+    outcomes: Vec<Outcome>,
+    earlier: [Vec<u32>; 2],
+    pub(super) worlds: Interner<World>,
+    /// The world from which each was first reached. The first is its own.
+    parents: Vec<u32>,
+    transitions: u64,
+    cut: u64,
+    outcomes_at_rest: BTreeMap<String, u64>,
+}
+
+/// A stimulus by number.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Asked {
+    Segment(u32),
+    Timer,
+    Send,
+    Read,
+    Shutdown,
+    Abort,
+}
+
+/// What an end does.
+#[derive(Clone, Copy)]
+struct Outcome {
+    /// `None`: nothing.
+    next: Option<u32>,
+    sent: [u32; MAX_ANSWERS],
+    count: u8,
+    reset: bool,
+}
+
+/// A world that was reached.
+pub(super) struct Reached {
+    pub(super) world: World,
+    /// What the end sent that moved.
+    pub(super) sent: Vec<u32>,
+}
+
+impl<'a> Explorer<'a> {
+    pub(super) fn new(scope: &'a Scope) -> Self {
+        Self {
+            scope,
+            ends: Interner::new(),
+            wires: Interner::new(),
+            asked: Interner::new(),
+            outcomes: Vec::new(),
+            earlier: [Vec::new(), Vec::new()],
+            worlds: Interner::new(),
+            parents: Vec::new(),
+            transitions: 0,
+            cut: 0,
+            outcomes_at_rest: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn run(mut self) -> Result<Exploration, CounterExample> {
+        let start = match self.start() {
+            Ok(start) => start,
+            Err(violation) => return Err(CounterExample::at_start(violation)),
+        };
+        self.worlds.intern(start);
+        self.parents.push(0);
+        let (mut next, mut depth, mut layer_end) = (0, 0, 1);
+        while next < self.worlds.len() as u32 && self.worlds.len() < self.scope.max_states as usize {
+            if next == layer_end {
+                (depth, layer_end) = (depth + 1, self.worlds.len() as u32);
+            }
+            if let Err((violation, last)) = self.expand(next) {
+                return Err(self.counter_example(violation, next, last));
+            }
+            next += 1;
+        }
+        let expanded = next;
+        let longest_exchange = match self.longest_exchange(expanded) {
+            Ok(longest) => longest,
+            Err((violation, at, actions)) => return Err(self.circle(violation, at, &actions)),
+        };
+        let memory = self.ends.memory() + self.wires.memory() + self.asked.memory() + self.worlds.memory();
+        Ok(Exploration {
+            complete: expanded == self.worlds.len() as u32,
+            states: self.worlds.len() as u64,
+            transitions: self.transitions,
+            cut: self.cut,
+            depth,
+            endpoint_states: self.ends.len() as u64,
+            segments: self.wires.len() as u64,
+            calls: self.outcomes.len() as u64,
+            longest_exchange,
+            at_rest: self.outcomes_at_rest,
+            memory: memory + self.parents.capacity() * 4 + self.outcomes.capacity() * size_of::<Outcome>(),
+        })
+    }
+
+    fn start(&mut self) -> Result<World, Violation> {
+        let scope = self.scope;
+        let at_once = scope.reading == Reading::AtOnce;
+        let mut towards = [Channel::default(); 2];
+        let mut ends = [0; 2];
+        for side in SIDES {
+            let listens = side == Side::B && scope.open == Open::ClientServer;
+            let Effect { next, sent } = Endpoint::open(side, listens, at_once, self.config(side))?;
+            ends[side.index()] = self.ends.intern(next).0;
+            for wire in sent {
+                let number = self.wires.intern(wire).0;
+                // The first segment always finds room.
+                let _ = towards[other(side).index()].push(number, scope.channel.max(1), false);
+            }
+            if scope.earlier > 0 {
+                let wires = earlier_incarnation(side, self.config(side).timestamps);
+                self.earlier[side.index()] = wires.into_iter().map(|wire| self.wires.intern(wire).0).collect();
+            }
+        }
+        let left = self.untouched();
+        Ok(World { ends, towards, left })
+    }
+
+    fn config(&self, side: Side) -> &'a Config {
+        &self.scope.tcp[side.index()]
+    }
+
+    /// The whole budget.
+    fn untouched(&self) -> Left {
+        let &Scope { losses, duplicates, early_timers, earlier, .. } = self.scope;
+        Left { losses, duplicates, early_timers, earlier }
+    }
+
+    /// Tries everything that can happen in the world of this number.
+    fn expand(&mut self, number: u32) -> Result<(), (Violation, Option<Action>)> {
+        let world = *self.worlds.get(number);
+        let mut at_rest = world.towards.iter().all(Channel::is_empty);
+        for action in self.actions(&world) {
+            at_rest &= !matches!(action, Action::Timer(_));
+            let Some(reached) = self.step(&world, action).map_err(|violation| (violation, Some(action)))? else {
+                continue;
+            };
+            self.transitions += 1;
+            let (_, is_new) = self.worlds.intern(reached.world);
+            if is_new {
+                self.parents.push(number);
+                self.check(&reached.world).map_err(|violation| (violation, Some(action)))?;
+            }
+        }
+        if at_rest {
+            self.check_rest(&world).map_err(|violation| (violation, None))?;
+        }
+        Ok(())
+    }
+
+    /// Everything that may happen in `world`. Whether it changes anything is another question.
+    pub(super) fn actions(&self, world: &World) -> Vec<Action> {
+        let scope = self.scope;
+        let mut actions = Vec::new();
+        for side in SIDES {
+            let channel = &world.towards[side.index()];
+            let slots = if scope.order == Order::Any { channel.len() } else { channel.len().min(1) };
+            for slot in 0..slots {
+                // Where the order does not count, equal segments stand side by side: one of them is enough.
+                if slot > 0 && channel.get(slot) == channel.get(slot - 1) {
+                    continue;
+                }
+                actions.push(Action::Deliver(side, slot));
+                if world.left.duplicates > 0 {
+                    actions.push(Action::Duplicate(side, slot));
+                }
+                if world.left.losses > 0 {
+                    actions.push(Action::Lose(side, slot));
+                }
+            }
+            let end = self.ends.get(world.ends[side.index()]);
+            if self.may_time_out(world, side) {
+                actions.push(Action::Timer(side));
+            }
+            if end.sent < scope.bytes[side.index()] && !end.shut {
+                actions.push(Action::Send(side));
+            }
+            if scope.reading == Reading::AnyTime {
+                actions.push(Action::Read(side));
+            }
+            if end.closed.is_none() {
+                if !end.shut {
+                    actions.push(Action::Shutdown(side));
+                }
+                if scope.aborts {
+                    actions.push(Action::Abort(side));
+                }
+            }
+            if world.left.earlier > 0 {
+                let compares = !matches!(end.state(), State::Closed | State::Listen | State::SynSent);
+                let count = if compares { self.earlier[side.index()].len() } else { BY_NUMBER };
+                actions.extend((0..count).map(|which| Action::Earlier(side, which)));
+            }
+        }
+        actions
+    }
+
+    /// TIME-WAIT is longer than a segment lives and than the peer's other timers run (RFC 9293 3.6.1).
+    fn may_time_out(&self, world: &World, side: Side) -> bool {
+        let quiet = world.towards.iter().all(Channel::is_empty);
+        let [end, peer] = [side, other(side)].map(|side| self.ends.get(world.ends[side.index()]));
+        if end.state() == State::TimeWait {
+            quiet && (!peer.has_timer() || peer.state() == State::TimeWait)
+        } else {
+            end.has_timer() && (quiet || world.left.early_timers > 0)
+        }
+    }
+
+    /// What `action` makes of `world`, or `None` if it changes nothing or needs more room than there is.
+    pub(super) fn step(&mut self, world: &World, action: Action) -> Result<Option<Reached>, Violation> {
+        let side = action.side();
+        let mut next = *world;
+        let channel = &mut next.towards[side.index()];
+        let quiet = world.towards.iter().all(Channel::is_empty);
+        let asked = match action {
+            Action::Deliver(_, slot) | Action::Duplicate(_, slot) | Action::Lose(_, slot) => {
+                let Some(number) = channel.get(slot) else { return Ok(None) };
+                match action {
+                    Action::Duplicate(..) => next.left.duplicates -= 1,
+                    _ => channel.remove(slot),
+                }
+                if matches!(action, Action::Lose(..)) {
+                    next.left.losses -= 1;
+                    return Ok(Some(Reached { world: next, sent: Vec::new() }));
+                }
+                Asked::Segment(number)
+            }
+            Action::Timer(_) => {
+                next.left.early_timers -= u8::from(!quiet);
+                Asked::Timer
+            }
+            Action::Earlier(_, which) => {
+                next.left.earlier -= 1;
+                Asked::Segment(self.earlier[side.index()][which])
+            }
+            Action::Send(_) => Asked::Send,
+            Action::Read(_) => Asked::Read,
+            Action::Shutdown(_) => Asked::Shutdown,
+            Action::Abort(_) => Asked::Abort,
+        };
+        let outcome = self.ask(world.ends[side.index()], asked)?;
+        let Some(end) = outcome.next else {
+            // A segment that changes nothing is gone all the same; a repeated one need not be tried.
+            let gone = matches!(action, Action::Deliver(..));
+            return Ok(gone.then_some(Reached { world: next, sent: Vec::new() }));
+        };
+        next.ends[side.index()] = end;
+        let sent = &outcome.sent[..usize::from(outcome.count)];
+        let sorted = self.scope.order == Order::Any;
+        for &number in sent {
+            if !next.towards[other(side).index()].push(number, self.scope.channel, sorted) {
+                self.cut += 1;
+                return Ok(None);
+            }
+        }
+        if outcome.reset {
+            self.check_reset(world, &next, side)?;
+        }
+        Ok(Some(Reached { world: next, sent: sent.to_vec() }))
+    }
+
+    /// What the end does, by asking the real code the first time.
+    fn ask(&mut self, end: u32, asked: Asked) -> Result<Outcome, Violation> {
+        if let Some(known) = self.asked.find(&(end, asked)) {
+            return Ok(self.outcomes[known as usize]);
+        }
+        let stimulus = match asked {
+            Asked::Segment(number) => Stimulus::Segment(self.wires.get(number)),
+            Asked::Timer => Stimulus::Timer,
+            Asked::Send => Stimulus::Send,
+            Asked::Read => Stimulus::Read,
+            Asked::Shutdown => Stimulus::Shutdown,
+            Asked::Abort => Stimulus::Abort,
+        };
+        let effect = self.ends.get(end).on(stimulus)?;
+        let mut outcome = Outcome { next: None, sent: [0; MAX_ANSWERS], count: 0, reset: false };
+        if let Some(Effect { next, sent }) = effect {
+            outcome.next = Some(self.ends.intern(next).0);
+            outcome.count = sent.len() as u8;
+            outcome.reset = sent.iter().any(Wire::is_reset);
+            for (slot, wire) in outcome.sent.iter_mut().zip(sent) {
+                *slot = self.wires.intern(wire).0;
+            }
+        }
+        self.asked.intern((end, asked));
+        self.outcomes.push(outcome);
+        Ok(outcome)
+    }
+
+    fn pair(&self, world: &World) -> [&Endpoint; 2] {
+        world.ends.map(|end| self.ends.get(end))
+    }
+
+    /// What must hold in every state.
+    fn check(&self, world: &World) -> Result<(), Violation> {
+        let ends = self.pair(world);
+        let gave_up = ends.iter().any(|end| end.gave_up());
+        let deceived = ends.iter().any(|end| end.deceived);
+        for (end, peer) in [(ends[0], ends[1]), (ends[1], ends[0])] {
+            let (side, got, sent) = (end.side, end.arrived, peer.sent);
+            require(got <= sent, Property::Prefix, || format!("{side} has got {got} bytes of {sent}"))?;
+            require(!end.ended || (got == sent && peer.shut), Property::EndIsTheEnd, || {
+                format!("{side} has got {got} of {sent} bytes and takes that for all")
+            })?;
+            let complete = end.ended && got == sent && peer.arrived == end.sent;
+            require(end.closed != Some(CloseReason::Normal) || complete, Property::NormalIsComplete, || {
+                format!("{side} has got {got} of {sent} bytes, its peer {} of {}", peer.arrived, end.sent)
+            })?;
+            let ours = !end.state().is_synchronized() || end.irs() == isn(peer.side);
+            require(ours, Property::Incarnation, || format!("{side} is connected to an earlier incarnation"))?;
+            let refused = matches!(end.closed, Some(CloseReason::Reset | CloseReason::Refused));
+            require(!refused || gave_up || deceived, Property::ResetHasACause, || {
+                format!("{side} was told {:?}, and nobody gave up", end.closed)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// `side` sends an RST on the way from `from` to `to`.
+    fn check_reset(&self, from: &World, to: &World, side: Side) -> Result<(), Violation> {
+        let peaceful = from.left == self.untouched() && to.left == self.untouched();
+        let gave_up = self.pair(to).iter().any(|end| end.gave_up());
+        let state = self.ends.get(from.ends[side.index()]).state();
+        let late = self.scope.order == Order::Any && state == State::Closed;
+        require(!peaceful || gave_up || late, Property::NoResetInPeace, || format!("{side} sends an RST in {state}"))
+    }
+
+    /// What must hold where nothing is under way and no timer runs.
+    fn check_rest(&mut self, world: &World) -> Result<(), Violation> {
+        let ends = self.pair(world);
+        let states = ends.map(Endpoint::state);
+        let describe = |end: &Endpoint| match end.closed {
+            Some(reason) => format!("CLOSED ({reason:?})"),
+            None => end.state().to_string(),
+        };
+        let text = format!("{} / {}", describe(ends[0]), describe(ends[1]));
+        for end in ends {
+            let waits = matches!(end.state(), State::Closed | State::Listen);
+            require(waits || end.unacknowledged() == 0, Property::NeverStuck, || {
+                format!("{text}: {} holds unacknowledged bytes and no timer runs", end.side)
+            })?;
+        }
+        let excused = ends.iter().any(|end| end.gave_up() || end.deceived);
+        let delivered = ends[0].arrived == ends[1].sent && ends[1].arrived == ends[0].sent;
+        let good = match states {
+            [State::Closed, State::Closed] => excused || delivered,
+            [State::Established, State::Established]
+            | [State::FinWait2, State::CloseWait]
+            | [State::CloseWait, State::FinWait2] => delivered,
+            // The other has nothing to say that would tell it, or still waits for its first peer.
+            [State::Closed, open] | [open, State::Closed] => {
+                excused && matches!(open, State::Listen | State::Established | State::FinWait2 | State::CloseWait)
+            }
+            _ => false,
+        };
+        require(good, Property::NeverStuck, || format!("{text}: no timer runs, and nothing is under way"))?;
+        *self.outcomes_at_rest.entry(text).or_default() += 1;
+        Ok(())
+    }
+
+    /// The way to the world of this number, and one more step.
+    pub(super) fn path(&mut self, number: u32) -> Vec<Action> {
+        let mut numbers = vec![number];
+        while let Some(&last) = numbers.last()
+            && last != 0
+        {
+            numbers.push(self.parents[last as usize]);
+        }
+        numbers.reverse();
+        numbers.windows(2).filter_map(|pair| self.action_between(pair[0], pair[1])).collect()
+    }
+
+    fn action_between(&mut self, from: u32, to: u32) -> Option<Action> {
+        let (from, to) = (*self.worlds.get(from), *self.worlds.get(to));
+        self.actions(&from)
+            .into_iter()
+            .find(|action| matches!(self.step(&from, *action), Ok(Some(reached)) if reached.world == to))
+    }
+
+    fn counter_example(mut self, violation: Violation, at: u32, last: Option<Action>) -> CounterExample {
+        let mut actions = self.path(at);
+        actions.extend(last);
+        self.draw(violation, &actions, 0)
+    }
+
+    fn circle(mut self, violation: Violation, at: u32, circle: &[Action]) -> CounterExample {
+        let mut actions = self.path(at);
+        actions.extend_from_slice(circle);
+        self.draw(violation, &actions, circle.len())
+    }
+
+    pub(super) fn first(&self) -> World {
+        *self.worlds.get(0)
+    }
+
+    pub(super) fn earlier_wire(&self, side: Side, which: usize) -> Option<u32> {
+        self.earlier[side.index()].get(which).copied()
+    }
+}
