@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::congestion::Congestion;
+
 /// The settings of one [`Connection`](crate::Connection).
 ///
 /// Every value is usable: those that make no sense are moved to the nearest one that does, as each field says.
@@ -28,6 +30,8 @@ pub struct Config {
     /// How many separate pieces of out-of-order data are held at most; what comes beyond is dropped, and the peer
     /// sends it again. Default 128.
     pub max_out_of_order: usize,
+    /// How the congestion window moves. Default CUBIC (RFC 9438).
+    pub congestion: Congestion,
     /// The first congestion window, in segments. Default 10 (RFC 6928), at least 1.
     pub initial_window: u8,
     /// The retransmission time-out before anything was measured. Default 1 s (RFC 6298 2.1).
@@ -174,6 +178,7 @@ impl Default for Config {
             recv_capacity: 256 * 1024,
             send_capacity: 256 * 1024,
             max_out_of_order: 128,
+            congestion: Congestion::default(),
             initial_window: 10,
             initial_rto: Duration::from_secs(1),
             min_rto: Duration::from_millis(200),

@@ -124,6 +124,7 @@ pub mod ip;
 mod isn;
 mod listener;
 mod outbox;
+mod recovery;
 mod rtt;
 mod sack;
 mod segment;
@@ -139,6 +140,7 @@ mod udp;
 #[cfg(feature = "fault-injection")]
 pub use config::Rule;
 pub use config::{Config, KeepAlive, LateData};
+pub use congestion::{Acked, Congestion, Controller, Cubic, Custom, NewReno};
 #[cfg(feature = "explore")]
 pub use connection::Sequence;
 pub use connection::{CloseReason, Connection, Event, SendError, Transmit};

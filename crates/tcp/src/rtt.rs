@@ -44,6 +44,11 @@ impl RttEstimator {
         self.backoff = 0;
     }
 
+    /// The smoothed round-trip time, once something was measured.
+    pub(crate) fn srtt(&self) -> Option<Duration> {
+        self.srtt
+    }
+
     /// The time-out now, back-off included.
     pub(crate) fn rto(&self) -> Duration {
         self.backed_off(self.backoff)

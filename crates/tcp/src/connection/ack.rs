@@ -1,30 +1,9 @@
-//! Acknowledgments of what we sent: the fifth step of RFC 9293 3.10.7.4, and loss recovery (RFC 5681, RFC 6582).
+//! Acknowledgments of what we sent: the fifth step of RFC 9293 3.10.7.4.
 
+use super::recovery::News;
 use super::{CloseReason, Connection};
 use crate::config::Rule;
 use crate::{Flags, Header, Input, Segment, SeqNumber, State};
-
-/// What is known about losses.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Recovery {
-    /// `recover` of RFC 6582: SND.MAX when the last loss was noticed.
-    recover: SeqNumber,
-    duplicate_acks: u32,
-    /// Whether fast recovery goes on.
-    fast: bool,
-}
-
-impl Recovery {
-    pub(super) fn new(iss: SeqNumber) -> Self {
-        // RFC 6582 3.2, step 1.
-        Self { recover: iss, duplicate_acks: 0, fast: false }
-    }
-
-    /// RFC 6582 4: duplicates of what was in flight at a time-out start no fast retransmit.
-    pub(super) fn on_timeout(&mut self, snd_max: SeqNumber) {
-        *self = Self { recover: snd_max, duplicate_acks: 0, fast: false };
-    }
-}
 
 impl Connection {
     /// The fifth step for the synchronized states. Returns whether the segment is to be processed further.
@@ -46,22 +25,23 @@ impl Connection {
         }
         let window = u32::from(header.window) << self.snd_shift;
         let (una, old_window) = (self.snd_una, self.snd_wnd);
-        if ack.after(una) {
-            self.acknowledge(header);
-        }
+        let mut news = News { outstanding: self.snd_max.since(una), ..News::default() };
+        let fin_acknowledged = ack.after(una) && self.acknowledge(header, &mut news);
+        self.receive_sack(header, una, &mut news);
         // Acknowledgments only grow, so one that covers more was sent later, whatever text it came with.
         if ack.after(una) || (ack == una && self.is_newer(header.seq, ack)) {
             self.update_window(window, header.seq, ack);
         }
         // RFC 5681 2: what makes an acknowledgment a duplicate. The answer to a probe is none.
-        if ack == una
+        news.duplicate = ack == una
             && segment.payload.is_empty()
             && !header.flags.contains(Flags::FIN)
             && window == old_window
             && self.snd_max.after(una)
-            && self.timers.persist.is_none()
-        {
-            self.on_duplicate_ack();
+            && self.timers.persist.is_none();
+        self.recover(header, &news);
+        if fin_acknowledged {
+            self.acknowledge_fin();
         }
         true
     }
@@ -85,18 +65,17 @@ impl Connection {
         }
     }
 
-    /// Everything before SEG.ACK has arrived.
-    fn acknowledge(&mut self, header: &Header) {
+    /// Everything before SEG.ACK has arrived. Returns whether our FIN is part of it.
+    fn acknowledge(&mut self, header: &Header, news: &mut News) -> bool {
         let ack = header.ack;
         let acked = ack.since(self.snd_una);
-        let flight = self.snd_max.since(self.snd_una);
         let bytes = self.send.len().min(acked as usize);
         self.send.advance(bytes);
+        news.acked = acked;
+        news.delivered = self.settle_flight(header);
         self.snd_una = ack;
         self.snd_nxt = self.snd_nxt.max(ack);
-        self.measure(header);
         (self.retries, self.unreachable) = (0, false);
-        self.recover(acked, flight);
         // RFC 6298 5.2 and 5.3. While the window is closed, the persist timer runs in its place.
         self.timers.retransmit = None;
         if self.snd_max.after(ack) && self.timers.persist.is_none() {
@@ -111,9 +90,7 @@ impl Connection {
             self.start_user_timer();
         }
         // Beyond the bytes there is only the FIN.
-        if acked as usize > bytes {
-            self.acknowledge_fin();
-        }
+        acked as usize > bytes
     }
 
     /// Our FIN is acknowledged, and with it everything that we sent.
@@ -127,55 +104,34 @@ impl Connection {
 
     /// Our SYN is acknowledged.
     pub(super) fn acknowledge_syn(&mut self, header: &Header) {
+        self.settle_flight(header);
         self.snd_una = header.ack;
         self.snd_nxt = self.snd_nxt.max(header.ack);
-        self.measure(header);
         (self.timers.retransmit, self.timers.user) = (None, None);
     }
 
-    /// Takes the round-trip time if the timed segment is acknowledged. If none is timed, because something was sent
-    /// twice, the peer's echo of our clock tells which of the two it answers.
-    fn measure(&mut self, header: &Header) {
-        match self.timed {
-            Some((end, sent)) if header.ack.at_or_after(end) => {
-                self.rtt.sample(self.now - sent);
-                self.timed = None;
-            }
-            Some(_) => {}
-            None => {
+    /// Takes what SEG.ACK covers out of the flight, and the round-trip time from the first of it. Returns the number of
+    /// bytes that were not known to have arrived.
+    fn settle_flight(&mut self, header: &Header) -> u32 {
+        let (now, answers) = (self.now, self.answers(header));
+        let (flight, rack) = (&mut self.flight, &mut self.rack);
+        let (mut first, mut again) = (None, false);
+        let delivered = flight.acknowledge(header.ack, |sent| {
+            rack.on_delivered(sent, now, &answers);
+            again |= sent.again;
+            first.get_or_insert(sent.time);
+        });
+        match first {
+            // Karn's algorithm (RFC 6298 3): the answer to what was sent twice is ambiguous, and what lies behind it may
+            // have arrived long ago.
+            Some(time) if !again => self.rtt.sample(now - time),
+            // The peer's echo of our clock tells which of the two it answers.
+            _ => {
                 if let Some(rtt) = self.echoed_rtt(header) {
                     self.rtt.sample(rtt);
                 }
             }
         }
-    }
-
-    /// New data is acknowledged (RFC 6582 3.2, step 3).
-    fn recover(&mut self, acked: u32, flight: u32) {
-        self.recovery.duplicate_acks = 0;
-        if !self.recovery.fast {
-            self.congestion.on_ack(acked, flight);
-        } else if self.snd_una.at_or_after(self.recovery.recover) {
-            self.recovery.fast = false;
-            self.congestion.on_recovered(flight - acked);
-        } else {
-            // The next hole begins here.
-            self.congestion.on_partial_ack(acked);
-            self.resend_head = true;
-        }
-    }
-
-    /// RFC 5681 3.2, with the condition of RFC 6582 3.2, step 2.
-    fn on_duplicate_ack(&mut self) {
-        self.recovery.duplicate_acks = self.recovery.duplicate_acks.saturating_add(1);
-        if self.recovery.fast {
-            self.congestion.on_duplicate_in_recovery();
-        } else if self.recovery.duplicate_acks == 3 && self.snd_una.after(self.recovery.recover) {
-            let flight = self.snd_max.since(self.snd_una);
-            self.congestion.on_fast_retransmit(flight);
-            self.recovery.recover = self.snd_max;
-            self.recovery.fast = true;
-            self.resend_head = true;
-        }
+        delivered
     }
 }

@@ -6,7 +6,7 @@ use drywire_core::Instant;
 
 use super::{Challenges, Connection};
 use crate::SeqNumber;
-use crate::congestion::NewReno;
+use crate::congestion::Controller;
 use crate::rtt::RttEstimator;
 
 /// The sequence variables of a connection (RFC 9293 3.3.1), for whoever checks them from outside.
@@ -57,9 +57,10 @@ impl Connection {
             quick_acks,
             challenges,
             rtt,
-            timed,
             timers,
             congestion,
+            flight,
+            rack,
             // State, as it is:
             local: _,
             remote: _,
@@ -77,7 +78,6 @@ impl Connection {
             snd_shift: _,
             send: _,
             shutdown_queued: _,
-            resend_head: _,
             probe: _,
             keep_alive_due: _,
             snd_sml: _,
@@ -108,8 +108,10 @@ impl Connection {
             *deadline = now + (*deadline - then);
         }
         timers.probes = timers.probes.min(1);
-        (*last_sent, *resent_at, *heard, *timed) = (now, now, now, None);
+        (*last_sent, *resent_at, *heard) = (now, now, now);
         *quick_acks = config.quick_acks;
+        flight.forget_time(now);
+        rack.forget_time(now);
         if let Some(echo) = echo {
             echo.forget_time(now);
         }
@@ -119,7 +121,8 @@ impl Connection {
             challenges.since = now;
         }
         *rtt = RttEstimator::new(config);
-        *congestion = NewReno::new(*snd_mss, config.initial_window);
+        *congestion = config.congestion.clone();
+        congestion.start(*snd_mss, *snd_mss * u32::from(config.initial_window));
     }
 }
 

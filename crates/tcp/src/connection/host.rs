@@ -42,7 +42,7 @@ impl Connection {
 
     /// Nothing is known of when the SYN-ACK left: a SYN cookie holds no time. An echoed timestamp still counts.
     pub(crate) fn forget_timing(&mut self) {
-        self.timed = None;
+        self.flight.distrust_times();
     }
 
     /// How many challenge ACKs the host still allows at the moment (RFC 5961 7); those that are sent count down.

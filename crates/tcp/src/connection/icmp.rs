@@ -5,6 +5,7 @@ use drywire_core::Instant;
 
 use super::timestamps::OPTION_LEN;
 use super::{CloseReason, Connection};
+use crate::congestion::Controller;
 use crate::{Header, IcmpError, IcmpErrorKind, Input, State};
 
 /// Guesses at the MTU of a path whose router does not tell it (RFC 1191 7.1).

@@ -10,6 +10,7 @@ mod delayed_ack;
 mod host;
 mod icmp;
 mod receive;
+mod recovery;
 mod timers;
 mod timestamps;
 mod transmit;
@@ -21,7 +22,8 @@ use bytes::Bytes;
 use drywire_core::{Instant, RecvBuf};
 
 use crate::assembler::Assembler;
-use crate::congestion::NewReno;
+use crate::congestion::{Congestion, Controller};
+use crate::recovery::{Flight, Rack};
 use crate::rtt::RttEstimator;
 use crate::sack::SackReporter;
 use crate::send_buffer::SendBuffer;
@@ -29,9 +31,9 @@ use crate::{Config, Input, SeqNumber, State};
 
 pub(crate) use host::TimeWait;
 
-use ack::Recovery;
 #[cfg(feature = "explore")]
 pub use canonical::Sequence;
+use recovery::Recovery;
 use timers::Timers;
 use timestamps::Echo;
 use transmit::Reply;
@@ -142,8 +144,6 @@ pub struct Connection {
     send: SendBuffer,
     /// `shutdown` was called in SYN-RECEIVED, and takes effect in ESTABLISHED (RFC 9293 3.10.4).
     shutdown_queued: bool,
-    /// `snd_una` is to be sent again at once, without moving `snd_nxt`.
-    resend_head: bool,
     /// The persist timer went off: something is to be sent into the closed window.
     probe: bool,
     /// The keep-alive timer went off: the peer is to be asked whether it is there.
@@ -193,14 +193,15 @@ pub struct Connection {
     reply: Option<Reply>,
 
     rtt: RttEstimator,
-    /// The end of the segment that is being timed, and when it was sent.
-    timed: Option<(SeqNumber, Instant)>,
     /// Time-outs in a row without an answer.
     retries: u32,
     /// The network has said since the last answer that the peer is not to be reached.
     unreachable: bool,
     timers: Timers,
-    congestion: NewReno,
+    congestion: Congestion,
+    /// From `snd_una` to `snd_nxt`.
+    flight: Flight,
+    rack: Rack,
     recovery: Recovery,
     events: Events,
 }
@@ -264,7 +265,6 @@ impl Connection {
             snd_shift: 0,
             send: SendBuffer::default(),
             shutdown_queued: false,
-            resend_head: false,
             probe: false,
             keep_alive_due: false,
             snd_sml: isn,
@@ -293,11 +293,12 @@ impl Connection {
             challenge_allowance: u32::MAX,
             reply: None,
             rtt: RttEstimator::new(&config),
-            timed: None,
             retries: 0,
             unreachable: false,
             timers: Timers::default(),
-            congestion: NewReno::new(mss, config.initial_window),
+            congestion: config.congestion.clone(),
+            flight: Flight::default(),
+            rack: Rack::new(),
             recovery: Recovery::new(isn),
             events: Events::default(),
             config,
@@ -430,9 +431,9 @@ impl Connection {
     fn discard(&mut self) {
         self.send.clear();
         self.assembler.clear();
-        (self.ack_now, self.duplicate_acks, self.resend_head) = (false, 0, false);
+        (self.ack_now, self.duplicate_acks) = (false, 0);
         (self.probe, self.keep_alive_due) = (false, false);
-        self.timed = None;
+        self.flight = Flight::default();
     }
 
     /// The handshake is over.
@@ -443,7 +444,7 @@ impl Connection {
         self.events.established = true;
         // RFC 6928 2: one segment only where the SYN was lost more than once.
         let segments = if self.retries > 1 { 1 } else { self.config.initial_window };
-        self.congestion = NewReno::new(self.snd_mss, segments);
+        self.congestion.start(self.snd_mss, self.snd_mss * u32::from(segments));
         if self.retries > 0 {
             self.rtt.handshake_timed_out();
         }

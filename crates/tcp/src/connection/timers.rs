@@ -11,6 +11,10 @@ use crate::{Input, KeepAlive, State};
 pub(super) struct Timers {
     /// Something in flight was not acknowledged.
     pub(super) retransmit: Option<Instant>,
+    /// The last segment in flight may be lost (RFC 8985 7.2).
+    pub(super) tail_loss: Option<Instant>,
+    /// Segments that were overtaken by others count as lost (RFC 8985 6.2).
+    pub(super) reorder: Option<Instant>,
     /// The peer's window has been closed, or too small, for so long that it must be probed.
     pub(super) persist: Option<Instant>,
     /// How often the persist timer went off since the window closed.
@@ -29,16 +33,27 @@ pub(super) struct Timers {
 
 impl Timers {
     fn next(&self) -> Option<Instant> {
-        let all = [self.retransmit, self.persist, self.delayed_ack, self.keep_alive, self.user, self.time_wait];
-        all.into_iter().flatten().min().filter(|at| *at < Instant::MAX)
+        let lost = [self.retransmit, self.tail_loss, self.reorder];
+        let other = [self.persist, self.delayed_ack, self.keep_alive, self.user, self.time_wait];
+        lost.into_iter().chain(other).flatten().min().filter(|at| *at < Instant::MAX)
     }
 
     /// Those that are set.
     #[cfg(feature = "explore")]
     pub(super) fn deadlines(&mut self) -> impl Iterator<Item = &mut Instant> {
-        let Self { retransmit, persist, delayed_ack, keep_alive, user, time_wait, probes: _, keep_alive_probes: _ } =
-            self;
-        [retransmit, persist, delayed_ack, keep_alive, user, time_wait].into_iter().flatten()
+        let Self {
+            retransmit,
+            tail_loss,
+            reorder,
+            persist,
+            delayed_ack,
+            keep_alive,
+            user,
+            time_wait,
+            probes: _,
+            keep_alive_probes: _,
+        } = self;
+        [retransmit, tail_loss, reorder, persist, delayed_ack, keep_alive, user, time_wait].into_iter().flatten()
     }
 
     pub(super) fn stop_persist(&mut self) {
@@ -72,6 +87,13 @@ impl Connection {
         if self.is_due(self.timers.keep_alive) {
             self.on_keep_alive();
         }
+        if self.is_due(self.timers.reorder) {
+            self.on_reorder_timeout();
+        }
+        // Before the retransmission timer, which it starts again.
+        if self.is_due(self.timers.tail_loss) {
+            self.on_tail_loss_timeout();
+        }
         if self.is_due(self.timers.retransmit) {
             self.on_retransmission_timeout();
         }
@@ -95,14 +117,13 @@ impl Connection {
         if self.retries >= u32::from(limit) {
             return self.close(Input::GiveUp, self.given_up());
         }
-        if !handshake {
-            let flight = self.snd_max.since(self.snd_una);
-            self.congestion.on_timeout(flight, self.retries > 0);
-            self.recovery.on_timeout(self.snd_max);
+        if handshake {
+            self.go_back();
+        } else {
+            self.on_loss_timeout();
         }
         self.retries += 1;
         self.rtt.back_off();
-        self.go_back();
         self.timers.retransmit = Some(self.now + self.rtt.rto());
     }
 
@@ -160,7 +181,7 @@ impl Connection {
     pub(super) fn go_back(&mut self) {
         self.snd_nxt = self.snd_una;
         self.send.rewind();
-        self.resend_head = false;
+        self.forget_flight();
     }
 
     /// RFC 6298 5.1: runs from the first segment in flight.

@@ -83,6 +83,16 @@ impl Connection {
         }
     }
 
+    /// Whether the echo in an acknowledgment may be the answer to what was sent at a time (RFC 8985 6.2, step 2).
+    pub(super) fn answers(&self, header: &Header) -> impl Fn(Instant) -> bool + use<> {
+        let echo = self.echo.as_ref().and(header.options.timestamps).map(|timestamps| timestamps.echo);
+        let origin = self.iss.value();
+        move |time| {
+            let clock = (time.as_millis() as u32).wrapping_add(origin);
+            echo.is_none_or(|echo| SeqNumber::new(echo).at_or_after(SeqNumber::new(clock)))
+        }
+    }
+
     /// The round-trip time of what was sent again, if an acknowledgment of new data echoes our clock of then or later
     /// (RFC 7323 4.1).
     ///

@@ -6,6 +6,8 @@ use bytes::BytesMut;
 use drywire_core::Instant;
 
 use super::{Connection, Transmit};
+use crate::congestion::Controller;
+use crate::recovery::Sent;
 use crate::{Flags, Header, Options, SackBlocks, SeqNumber, State};
 
 /// An RST that is due. It needs no state, so it outlives the connection.
@@ -25,6 +27,18 @@ struct Text {
     seq: SeqNumber,
     len: usize,
     fin: bool,
+    kind: Kind,
+}
+
+/// Why it is sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It is next in line.
+    New,
+    /// The segment of the flight with this number is lost, or may be.
+    Again(u64),
+    /// The peer's window is closed.
+    Probe,
 }
 
 impl Connection {
@@ -45,6 +59,7 @@ impl Connection {
         sent.or_else(|| self.transmit_ack(to, out)).or_else(|| {
             // Law 3: an idle connection holds no buffers.
             self.send.release();
+            self.flight.release();
             self.recv.release();
             None
         })
@@ -78,7 +93,7 @@ impl Connection {
         let header = Header { seq: self.iss, ack, flags, window, options, ..self.header(to) };
         self.acknowledged_now();
         self.snd_nxt = self.iss + 1;
-        self.mark_sent(self.iss, self.snd_nxt);
+        self.mark_sent(Kind::New, self.iss, self.iss, self.snd_nxt);
         Some(self.emit(to, header, out))
     }
 
@@ -88,7 +103,7 @@ impl Connection {
             // An acknowledgment counts as a duplicate only without text (RFC 5681 2), so it goes first.
             return None;
         }
-        let text = self.lost_head().or_else(|| self.next_text())?;
+        let text = self.tail_probe().or_else(|| self.lost_text()).or_else(|| self.next_text())?;
         let end = text.seq + text.len as u32 + u32::from(text.fin);
         let offset = text.seq.since(self.snd_una) as usize;
         let mut flags = Flags::ACK;
@@ -99,11 +114,11 @@ impl Connection {
             // The last buffered data (RFC 9293 3.9.1.2).
             flags |= Flags::PSH;
         }
-        if text.len % self.snd_mss as usize != 0 && !text.fin {
+        if text.kind == Kind::New && text.len % self.snd_mss as usize != 0 && !text.fin {
             self.snd_sml = end;
         }
         let header = self.stream_header(to, text.seq, flags, text.len);
-        self.mark_sent(text.seq, end);
+        self.mark_sent(text.kind, text.seq, text.seq + text.len as u32, end);
         let start = out.len();
         let send = &mut self.send;
         let (source, destination) = (self.local.ip(), to.ip());
@@ -130,20 +145,61 @@ impl Connection {
         Some(self.emit(to, header, out))
     }
 
-    /// The first segment in flight, if it is known to be lost.
-    fn lost_head(&mut self) -> Option<Text> {
-        if !core::mem::take(&mut self.resend_head) {
+    /// The first segment that is known to be lost, if the congestion window lets it go (RFC 6675 4, NextSeg rule 1).
+    fn lost_text(&mut self) -> Option<Text> {
+        let (number, sent) = self.flight.next_lost()?;
+        if sent.end.since(self.snd_una) > self.snd_wnd {
+            // The peer has taken back a part of its window: what fits now is cut anew.
+            self.go_back();
             return None;
         }
-        let sent = self.snd_nxt.since(self.snd_una) as usize;
-        let len = sent.min(self.send.len()).min(self.snd_mss as usize).min(self.snd_wnd as usize);
+        self.has_window_for(sent.end.since(sent.start)).then(|| self.again(number, sent))
+    }
+
+    /// What tells the peer, and so us, whether the end of the flight has arrived (RFC 8985 7.3).
+    fn tail_probe(&mut self) -> Option<Text> {
+        if !self.take_tail_probe() {
+            return None;
+        }
+        let offset = self.snd_nxt.since(self.snd_una);
+        let window = self.snd_wnd.saturating_sub(offset);
+        let unsent = self.send.len().saturating_sub(offset as usize);
+        let len = unsent.min(self.snd_mss as usize).min(window as usize);
+        if len > 0 {
+            // New text is the better probe: it is no use lost. The congestion window does not count.
+            let seq = self.snd_nxt;
+            self.snd_nxt += len as u32;
+            self.on_tail_probe_sent(self.snd_nxt, false);
+            return Some(Text { seq, len, fin: false, kind: Kind::New });
+        }
+        let (number, sent) = self.flight.last()?;
+        if sent.end.since(self.snd_una) > self.snd_wnd {
+            return None;
+        }
+        self.on_tail_probe_sent(self.snd_nxt, true);
+        Some(self.again(number, sent))
+    }
+
+    /// A segment of the flight as it was.
+    fn again(&self, number: u64, sent: Sent) -> Text {
         // Beyond the bytes there is only the FIN.
-        let fin = len == self.send.len() && sent > len;
-        (len > 0 || fin).then_some(Text { seq: self.snd_una, len, fin })
+        let fin = sent.end.since(self.snd_una) as usize > self.send.len();
+        let len = sent.end.since(sent.start) as usize - usize::from(fin);
+        Text { seq: sent.start, len, fin, kind: Kind::Again(number) }
+    }
+
+    /// Whether the congestion window lets `bytes` go; with nothing in flight it always does.
+    fn has_window_for(&self, bytes: u32) -> bool {
+        let pipe = self.pipe();
+        pipe == 0 || pipe.saturating_add(bytes) <= self.cwnd()
     }
 
     /// What is next in line, if both windows and the sender's silly window avoidance let it go; moves SND.NXT.
     fn next_text(&mut self) -> Option<Text> {
+        if self.flight.lost_segments() > 0 {
+            // What is lost goes first.
+            return None;
+        }
         let seq = self.snd_nxt;
         let offset = seq.since(self.snd_una);
         let has_fin = matches!(self.state, State::FinWait1 | State::Closing | State::LastAck);
@@ -154,11 +210,11 @@ impl Connection {
             self.timers.stop_persist();
             return None;
         }
-        if offset == 0 && self.now - self.last_sent > self.rtt.rto() {
-            self.congestion.on_idle(self.config.initial_window);
+        if offset == 0 {
+            self.restart_after_idle();
         }
         let window = self.snd_wnd.saturating_sub(offset);
-        let usable = window.min(self.congestion.window().saturating_sub(offset));
+        let usable = window.min(self.cwnd().saturating_sub(self.pipe()));
         let mut len = unsent.min(self.largest_text()).min(usable as usize);
         // What was sent before is sent again even where little of it fits into the peer's window, but the congestion
         // window makes no small segments.
@@ -176,12 +232,12 @@ impl Connection {
         if (forced && window > 0) || self.is_worth_sending(len, unsent, fin, again) {
             self.timers.stop_persist();
             self.snd_nxt += len as u32 + u32::from(fin);
-            return Some(Text { seq, len, fin });
+            return Some(Text { seq, len, fin, kind: Kind::New });
         }
         if forced {
             // RFC 9293 3.8.6.1: one byte, or the FIN, beyond the window. SND.NXT stays: the peer will hardly take it.
             let len = unsent.min(1);
-            return Some(Text { seq, len, fin: len == 0 });
+            return Some(Text { seq, len, fin: len == 0, kind: Kind::Probe });
         }
         if offset == 0 && self.timers.persist.is_none() {
             // Nothing is in flight that could bring an acknowledgment: ask when the time is over.
@@ -217,21 +273,50 @@ impl Connection {
             && self.snd_sml.at_or_before(self.snd_max)
     }
 
-    /// Book-keeping for what takes sequence space from `seq` up to `end`.
-    fn mark_sent(&mut self, seq: SeqNumber, end: SeqNumber) {
+    /// RFC 5681 4.1, RFC 2861: a window that was not used for longer than the time-out counts less and less.
+    fn restart_after_idle(&mut self) {
+        let (idle, rto) = ((self.now - self.last_sent).as_nanos(), self.rtt.rto().as_nanos().max(1));
+        if idle > rto {
+            let restart = self.snd_mss * u32::from(self.config.initial_window);
+            self.congestion.on_idle(u32::try_from(idle / rto).unwrap_or(u32::MAX), restart);
+        }
+    }
+
+    /// Book-keeping for what takes sequence space from `seq` up to `end`, a SYN or FIN included that text ends before.
+    fn mark_sent(&mut self, kind: Kind, seq: SeqNumber, text_end: SeqNumber, end: SeqNumber) {
         self.last_sent = self.now;
-        if seq.before(self.snd_max) {
-            // Karn's algorithm (RFC 6298 3): the answer to this one says nothing about the round-trip time.
-            self.timed = None;
+        let again = seq.before(self.snd_max);
+        if again {
             self.resent_at = self.now;
-        } else if self.timed.is_none() {
-            self.timed = Some((end, self.now));
         }
         self.snd_max = self.snd_max.max(end);
         self.start_user_timer();
+        match kind {
+            Kind::New => {
+                // One record for each segment that the network will see.
+                let mut start = seq;
+                while text_end.after(start + self.snd_mss) {
+                    self.flight.push(start, start + self.snd_mss, self.now, again);
+                    start += self.snd_mss;
+                }
+                self.flight.push(start, end, self.now, again);
+            }
+            Kind::Again(number) => {
+                self.flight.resend(number, self.now);
+                if seq == self.snd_una {
+                    // What the peer waits for has a time-out of its own.
+                    self.timers.retransmit = None;
+                }
+            }
+            Kind::Probe => {}
+        }
+        self.count_for_recovery(end.since(seq));
         // The persist timer runs in its place while the window is closed.
         if self.timers.persist.is_none() {
             self.start_retransmission_timer();
+        }
+        if kind == Kind::New && !again {
+            self.schedule_tail_probe();
         }
     }
 

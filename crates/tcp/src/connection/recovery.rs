@@ -1,0 +1,315 @@
+//! Loss recovery of a connection: RACK-TLP (RFC 8985) with peers that speak SACK, NewReno (RFC 6582) with others, and
+//! proportional rate reduction (RFC 6937) with both.
+
+use core::time::Duration;
+
+use super::Connection;
+use crate::congestion::{Acked, Controller};
+use crate::recovery::Prr;
+use crate::{Header, SackBlocks, SeqNumber};
+
+/// What is known about losses, beside the flight itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Recovery {
+    phase: Phase,
+    /// `recover` of RFC 6582: SND.MAX when the last loss was noticed.
+    recover: SeqNumber,
+    /// Duplicate acknowledgments, of a peer without SACK: each stands for a segment that it holds.
+    duplicate_acks: u32,
+    /// The tail loss probe that is not yet answered.
+    tail: Option<TailProbe>,
+    /// A tail loss probe is to be sent.
+    tail_due: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Phase {
+    /// Nothing is known to be lost.
+    Open,
+    /// Fast recovery (RFC 5681 3.2).
+    Fast(Prr),
+    /// After a time-out, until everything from before it is acknowledged.
+    Loss,
+}
+
+/// `TLP.end_seq` and `TLP.is_retrans` (RFC 8985 7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct TailProbe {
+    end: SeqNumber,
+    again: bool,
+}
+
+/// What an acknowledgment has told.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct News {
+    /// By how much SND.UNA has moved.
+    pub(super) acked: u32,
+    /// What was in flight before, arrived or not.
+    pub(super) outstanding: u32,
+    /// The bytes that are now known to have arrived.
+    pub(super) delivered: u32,
+    /// RFC 5681 2: it is a duplicate.
+    pub(super) duplicate: bool,
+    /// RFC 2883: it tells of data that arrived twice.
+    pub(super) duplicate_report: bool,
+}
+
+/// RFC 8985 7.2, `TLP.max_ack_delay`: how long the peer may delay an acknowledgment.
+const MAX_ACK_DELAY: Duration = Duration::from_millis(200);
+/// No tail loss probe before that.
+const MIN_PROBE_TIMEOUT: Duration = Duration::from_millis(2);
+/// RFC 5681 3.2: so many duplicate acknowledgments are a loss.
+const DUP_THRESH: u32 = 3;
+
+impl Recovery {
+    pub(super) fn new(iss: SeqNumber) -> Self {
+        // RFC 6582 3.2, step 1.
+        Self { phase: Phase::Open, recover: iss, duplicate_acks: 0, tail: None, tail_due: false }
+    }
+}
+
+impl Connection {
+    /// How many bytes may be in flight now.
+    pub(super) fn cwnd(&self) -> u32 {
+        match &self.recovery.phase {
+            Phase::Fast(prr) => prr.window(),
+            Phase::Open | Phase::Loss => self.congestion.window(),
+        }
+    }
+
+    /// How many bytes are most likely still in the network (RFC 6675 4).
+    pub(super) fn pipe(&self) -> u32 {
+        let held = match self.recovery.phase {
+            // RFC 3042: the first two duplicates let two segments leave.
+            Phase::Open => self.recovery.duplicate_acks.min(DUP_THRESH - 1),
+            Phase::Fast(_) => self.recovery.duplicate_acks,
+            Phase::Loss => 0,
+        };
+        self.flight.pipe().saturating_sub(held.saturating_mul(self.snd_mss))
+    }
+
+    /// The SACK option of an acknowledgment; `una` is SND.UNA as it was before.
+    pub(super) fn receive_sack(&mut self, header: &Header, una: SeqNumber, news: &mut News) {
+        let blocks = header.options.sack.as_slice();
+        if !self.sack || blocks.is_empty() {
+            return;
+        }
+        news.duplicate_report = is_duplicate_report(header.ack, blocks);
+        if news.duplicate_report {
+            self.rack.on_duplicate_report(self.snd_una, self.snd_nxt);
+        }
+        let mut valid = SackBlocks::new();
+        for &(left, right) in blocks.iter().skip(usize::from(news.duplicate_report)) {
+            // What lies outside of the flight is nothing that we can have sent.
+            if left.before(right) && left.at_or_after(una) && !right.after(self.snd_max) {
+                valid.push(left, right);
+                let (now, answers) = (self.now, self.answers(header));
+                let (flight, rack, mut earliest) = (&mut self.flight, &mut self.rack, None);
+                news.delivered += flight.sack(left, right, |sent| {
+                    rack.on_delivered(sent, now, &answers);
+                    if !sent.again {
+                        earliest.get_or_insert(sent.time);
+                    }
+                });
+                // The first of what arrived has waited longest.
+                if let Some(time) = earliest.filter(|_| news.acked == 0) {
+                    self.rtt.sample(now - time);
+                }
+            }
+        }
+        self.flight.remember(valid.as_slice());
+    }
+
+    /// Draws the conclusions from an acknowledgment: what is lost, and how much may be sent.
+    pub(super) fn recover(&mut self, header: &Header, news: &News) {
+        self.judge_tail_probe(header, news);
+        let mut news = *news;
+        let ends = self.recovery.phase != Phase::Open && self.snd_una.at_or_after(self.recovery.recover);
+        if ends {
+            self.recovery.phase = Phase::Open;
+            self.recovery.duplicate_acks = 0;
+            self.rack.on_recovered();
+        }
+        let losses = if self.sack { self.detect_losses() } else { self.count_duplicates(&mut news) };
+        let begins = losses && self.recovery.phase == Phase::Open;
+        if begins {
+            self.begin_fast_recovery();
+        }
+        let (pipe, mss, target) = (self.pipe(), self.snd_mss, self.congestion.window());
+        match &mut self.recovery.phase {
+            Phase::Fast(prr) => {
+                if news.delivered > 0 {
+                    prr.on_ack(news.delivered, pipe, target, mss, news.acked > 0 && !losses);
+                }
+                // So does each of a peer without SACK (RFC 6582 3.2, step 3).
+                if begins || (losses && !self.sack) {
+                    prr.allow(pipe, mss);
+                }
+            }
+            // The window that the end of a recovery leaves grows by what comes behind it (RFC 6582 3.2, step 3, full).
+            phase if news.acked > 0 && !ends => {
+                // RFC 3465 2.3: after a time-out an acknowledgment may cover much that arrived long ago.
+                let bytes = if *phase == Phase::Loss { news.acked.min(mss) } else { news.acked };
+                let rtt = self.rtt.srtt().unwrap_or(Duration::ZERO);
+                self.congestion.on_ack(&Acked { now: self.now, bytes, flight: news.outstanding, rtt });
+            }
+            _ => {}
+        }
+        self.schedule_tail_probe();
+    }
+
+    /// RFC 8985 6.2, step 5. Whether something is newly known to be lost.
+    fn detect_losses(&mut self) -> bool {
+        let lost = self.flight.lost_segments();
+        let recovering = self.recovery.phase != Phase::Open;
+        let srtt = self.rtt.srtt().unwrap_or(Duration::ZERO);
+        self.timers.reorder = self.rack.detect(&mut self.flight, self.now, srtt, recovering);
+        self.flight.lost_segments() > lost
+    }
+
+    /// NewReno, for a peer without SACK (RFC 5681 3.2, RFC 6582 3.2). Whether something is newly known to be lost.
+    fn count_duplicates(&mut self, news: &mut News) -> bool {
+        let held = self.recovery.duplicate_acks;
+        if news.acked > 0 {
+            // All but the one that was sent again were told of by duplicates before (RFC 6937 3).
+            let told = (news.acked / self.snd_mss.max(1)).saturating_sub(1).min(held);
+            if let Phase::Fast(_) = self.recovery.phase {
+                news.delivered = news.acked.saturating_sub(told * self.snd_mss);
+                self.recovery.duplicate_acks = held - told;
+                // Partial: the next hole begins here (RFC 6582 3.2, step 3).
+                return self.flight.lose_first();
+            }
+            self.recovery.duplicate_acks = 0;
+        } else if news.duplicate && self.recovery.phase != Phase::Loss {
+            self.recovery.duplicate_acks = held.saturating_add(1);
+            news.delivered = self.snd_mss;
+            // RFC 6582 3.2, step 2: duplicates of what was in flight before the last recovery begin no other.
+            let fresh = self.snd_una.after(self.recovery.recover);
+            if held + 1 == DUP_THRESH && fresh && self.recovery.phase == Phase::Open {
+                return self.flight.lose_first();
+            }
+        }
+        false
+    }
+
+    fn begin_fast_recovery(&mut self) {
+        let flight = self.snd_nxt.since(self.snd_una);
+        self.reduce(flight);
+        self.recovery.phase = Phase::Fast(Prr::new(flight));
+        self.recovery.recover = self.snd_max;
+        self.forget_tail_probe();
+    }
+
+    /// The congestion window shrinks, once for all that is in flight.
+    pub(super) fn reduce(&mut self, flight: u32) {
+        self.congestion.on_congestion(self.now, flight);
+    }
+
+    /// RFC 8985 6.2, step 5: the reordering window is over.
+    pub(super) fn on_reorder_timeout(&mut self) {
+        if self.detect_losses() {
+            if self.recovery.phase == Phase::Open {
+                self.begin_fast_recovery();
+            }
+            let (pipe, mss) = (self.pipe(), self.snd_mss);
+            if let Phase::Fast(prr) = &mut self.recovery.phase {
+                prr.allow(pipe, mss);
+            }
+        }
+    }
+
+    /// RFC 6298 5.4 to 5.6, RFC 5681 3.1: everything that the peer does not hold is sent again, slowly.
+    pub(super) fn on_loss_timeout(&mut self) {
+        let outstanding = self.snd_max.since(self.snd_una);
+        self.congestion.on_timeout(self.now, outstanding, self.retries > 0);
+        self.recovery = Recovery { phase: Phase::Loss, ..Recovery::new(self.snd_max) };
+        self.timers.tail_loss = None;
+        self.timers.reorder = None;
+        self.flight.lose_all();
+    }
+
+    /// RFC 8985 7.2: after two round trips without an answer, the last segment may be lost.
+    pub(super) fn schedule_tail_probe(&mut self) {
+        let quiet = self.recovery.phase == Phase::Open
+            && self.state.is_synchronized()
+            && self.recovery.tail.is_none()
+            && !self.recovery.tail_due
+            && self.flight.sacked_segments() == 0
+            && self.timers.persist.is_none();
+        self.timers.tail_loss = (self.sack && quiet && !self.flight.is_empty()).then(|| {
+            let timeout = match self.rtt.srtt() {
+                // A single segment may wait for the peer's delayed acknowledgment.
+                Some(srtt) if self.flight.segments() == 1 => srtt * 2 + MAX_ACK_DELAY,
+                Some(srtt) => srtt * 2,
+                None => Duration::from_secs(1),
+            };
+            let at = self.now + timeout.max(MIN_PROBE_TIMEOUT);
+            self.timers.retransmit.map_or(at, |retransmit| at.min(retransmit))
+        });
+    }
+
+    /// RFC 8985 7.3.
+    pub(super) fn on_tail_loss_timeout(&mut self) {
+        self.timers.tail_loss = None;
+        if !self.flight.is_empty() {
+            self.recovery.tail_due = true;
+            self.timers.retransmit = Some(self.now + self.rtt.rto());
+        }
+    }
+
+    /// Whether a tail loss probe is to be sent; it then counts as sent.
+    pub(super) fn take_tail_probe(&mut self) -> bool {
+        core::mem::take(&mut self.recovery.tail_due)
+    }
+
+    /// A tail loss probe leaves that ends at `end`.
+    pub(super) fn on_tail_probe_sent(&mut self, end: SeqNumber, again: bool) {
+        self.recovery.tail = Some(TailProbe { end, again });
+        self.timers.tail_loss = None;
+    }
+
+    fn forget_tail_probe(&mut self) {
+        (self.recovery.tail, self.recovery.tail_due) = (None, false);
+        self.timers.tail_loss = None;
+    }
+
+    /// RFC 8985 7.4.2: whether the probe has repaired a loss that nothing else has told of.
+    fn judge_tail_probe(&mut self, header: &Header, news: &News) {
+        if news.acked > 0 {
+            self.recovery.tail_due = false;
+        }
+        let Some(tail) = self.recovery.tail.filter(|tail| header.ack.at_or_after(tail.end)) else { return };
+        let repaired = tail.again && !news.duplicate_report && header.ack.after(tail.end);
+        let answered = !tail.again || news.duplicate_report || (news.duplicate && header.options.sack.is_empty());
+        if repaired || answered {
+            self.recovery.tail = None;
+        }
+        if repaired && self.recovery.phase == Phase::Open {
+            self.reduce(self.snd_nxt.since(self.snd_una));
+        }
+    }
+
+    /// Book-keeping for `bytes` that leave.
+    pub(super) fn count_for_recovery(&mut self, bytes: u32) {
+        if let Phase::Fast(prr) = &mut self.recovery.phase {
+            prr.on_sent(bytes);
+        }
+    }
+
+    /// Nothing is in flight any more, whatever was sent: a new beginning at SND.UNA.
+    pub(super) fn forget_flight(&mut self) {
+        self.flight.clear();
+        self.timers.reorder = None;
+        self.recovery.duplicate_acks = 0;
+        self.forget_tail_probe();
+    }
+}
+
+/// RFC 2883 4: whether the first block reports a duplicate.
+fn is_duplicate_report(ack: SeqNumber, blocks: &[(SeqNumber, SeqNumber)]) -> bool {
+    let Some(&(left, right)) = blocks.first() else { return false };
+    let within = |&(outer_left, outer_right): &(SeqNumber, SeqNumber)| {
+        left.at_or_after(outer_left) && right.at_or_before(outer_right)
+    };
+    left.before(ack) || blocks.get(1).is_some_and(within)
+}
