@@ -1,11 +1,13 @@
 //! The names that assertions may use.
 
-use drywire::tcp::{Connection, State};
+use drywire::tcp::State;
 
-/// The value of `name` for this connection: `tcp_info` as Linux has it, and the constants for its states.
-pub(super) fn value(connection: &Connection, name: &str) -> Option<i64> {
+use super::host::Host;
+
+/// The value of `name` for the connection under test: `tcp_info` as Linux has it, and the constants for its states.
+pub(super) fn value(host: &Host, name: &str) -> Option<i64> {
     Some(match name {
-        "tcpi_state" => code(connection.state()),
+        "tcpi_state" => code(host.state()?),
         "TCP_ESTABLISHED" => code(State::Established),
         "TCP_SYN_SENT" => code(State::SynSent),
         "TCP_SYN_RECV" => code(State::SynReceived),

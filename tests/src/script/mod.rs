@@ -2,8 +2,8 @@
 //!
 //! The language is that of [packetdrill](https://github.com/google/packetdrill): packets that arrive (`<`), packets
 //! that must leave (`>`), system calls and assertions, each with its time. Here they run against
-//! [`Connection`](drywire::tcp::Connection) in virtual time: without sockets, without privileges, and exact to the
-//! nanosecond. `docs/design/scripts.md` describes the subset.
+//! [`Connection`](drywire::tcp::Connection) and then against a [`Stack`](drywire::tcp::Stack), in virtual time: without
+//! sockets, without privileges, and exact to the nanosecond. `docs/design/scripts.md` describes the subset.
 //!
 //! ```
 //! use drywire_tests::script::{Isns, Script, run};
@@ -24,12 +24,15 @@
 mod assertion;
 mod ast;
 mod flow;
+mod host;
 mod info;
+mod ip;
 mod lexer;
 mod parser;
 mod runner;
 mod settings;
 mod socket;
+mod translation;
 mod wire;
 
 use std::error::Error;

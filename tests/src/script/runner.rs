@@ -7,11 +7,10 @@ use drywire::Instant;
 
 use super::Failure;
 use super::ast::{Action, Call, Event, Packet, Script, TcpPacket, Time};
-use super::flow::Sent;
+use super::host::{Engine, Sent};
 use super::info;
 use super::settings::Settings;
 use super::socket::{Outcome, Sockets, Wait};
-use drywire::tcp::Flags;
 
 /// How many packets a failure shows.
 const SHOWN: usize = 12;
@@ -35,18 +34,27 @@ impl Default for Isns {
     }
 }
 
-/// Runs a script to its end, or to the first thing that happens otherwise than it says.
+/// Runs a script to its end, or to the first thing that happens otherwise than it says: first on connections that stand
+/// alone, then on a stack, unless it is meant for one of the two.
 pub fn run(script: &Script, isns: Isns) -> Result<(), Failure> {
     let mut settings = Settings::new();
     for setting in &script.settings {
         settings.apply(setting).map_err(|message| Failure { line: setting.line, message, packets: vec![] })?;
     }
-    let tolerance = settings.tolerance;
+    for engine in [Engine::Connection, Engine::Stack] {
+        if settings.engine.is_none_or(|only| only == engine) {
+            run_on(engine, script, &settings, isns)?;
+        }
+    }
+    Ok(())
+}
+
+fn run_on(engine: Engine, script: &Script, settings: &Settings, isns: Isns) -> Result<(), Failure> {
     let mut runner = Runner {
         now: Instant::ORIGIN,
         before: Instant::ORIGIN,
-        tolerance,
-        sockets: Sockets::new(settings, isns.local, isns.remote),
+        tolerance: settings.tolerance,
+        sockets: Sockets::new(settings.clone(), engine, isns.local, isns.remote),
         sent: VecDeque::new(),
         waiting: vec![],
         log: VecDeque::new(),
@@ -62,7 +70,10 @@ pub fn run(script: &Script, isns: Isns) -> Result<(), Failure> {
     }
     result.and_then(|()| runner.finish()).map_err(|failure| Failure {
         line: failure.line.unwrap_or(line),
-        message: failure.message,
+        message: match engine {
+            Engine::Connection => failure.message,
+            Engine::Stack => format!("on a stack, {}", failure.message),
+        },
         packets: runner.log.into(),
     })
 }
@@ -112,12 +123,14 @@ impl Runner {
         self.advance(at)?;
         match &event.action {
             Action::Inject(Packet::Tcp(packet)) => self.inject(packet)?,
-            Action::Inject(Packet::Icmp(_)) => return Err("ICMP messages are not taken".to_owned().into()),
+            Action::Inject(Packet::Icmp(packet)) => {
+                self.note('<', self.now, &packet.to_string());
+                self.sockets.host.inject_icmp(self.now, packet)?;
+            }
             Action::Call(call) => self.call(event, call)?,
             Action::Assert(assertions) => {
-                let subject = self.sockets.subject().ok_or("there is no connection yet".to_owned())?;
                 for assertion in assertions {
-                    let outcome = assertion.check(&|name| info::value(&subject.connection, name));
+                    let outcome = assertion.check(&|name| info::value(&self.sockets.host, name));
                     outcome.map_err(|message| Trouble { line: Some(assertion.line), message })?;
                 }
             }
@@ -128,13 +141,8 @@ impl Runner {
     }
 
     fn inject(&mut self, packet: &TcpPacket) -> Result<(), Trouble> {
-        if packet.ecn.is_some() {
-            return Err("ECN marks are not taken".to_owned().into());
-        }
         self.note('<', self.now, &packet.to_string());
-        let opens = packet.flags.contains(Flags::SYN) && !packet.flags.contains(Flags::ACK);
-        let flow = self.sockets.destination(opens);
-        self.sockets.flows[flow].inject(self.now, packet).map_err(Trouble::from)
+        self.sockets.inject(self.now, packet).map_err(Trouble::from)
     }
 
     fn call(&mut self, event: &Event, call: &Call) -> Result<(), Trouble> {
@@ -175,7 +183,7 @@ impl Runner {
             let message = format!("no packet leaves until {}, expected\n{}", seconds(to), line('>', to, expected));
             return Err(message.into());
         };
-        let actual = self.sockets.flows[sent.flow].read(&sent.bytes, Some(expected))?;
+        let actual = self.sockets.host.read(&sent, Some(expected))?;
         self.note('>', sent.at, &actual.to_string());
         let mut differences = compare(expected, &actual);
         if sent.at < from - self.tolerance || sent.at > to + self.tolerance {
@@ -213,24 +221,18 @@ impl Runner {
     }
 
     fn nothing_unexpected(&mut self, now: Instant) -> Result<(), Trouble> {
-        let Some(sent) = self.sent.front() else { return Ok(()) };
-        if sent.at + self.tolerance >= now {
-            return Ok(());
-        }
-        let actual = self.sockets.flows[sent.flow].read(&sent.bytes, None)?;
+        let Some(sent) = self.sent.front().filter(|sent| sent.at + self.tolerance < now) else { return Ok(()) };
+        let actual = self.sockets.host.read(sent, None)?;
         Err(format!("a packet leaves that is not expected\n{}", line('>', sent.at, &actual)).into())
     }
 
     /// Moves to the next deadline, if it is not later than `limit`; returns whether there was one.
     fn step(&mut self, limit: Instant) -> Result<bool, Trouble> {
-        let deadlines = self.sockets.flows.iter().filter_map(|flow| flow.connection.poll_timeout());
-        let Some(at) = deadlines.min().filter(|at| *at <= limit) else { return Ok(false) };
+        let Some(at) = self.sockets.host.poll_timeout().filter(|at| *at <= limit) else { return Ok(false) };
         self.now = self.now.max(at);
-        for flow in &mut self.sockets.flows {
-            flow.connection.handle_timeout(self.now);
-            if flow.connection.poll_timeout().is_some_and(|next| next <= self.now) {
-                return Err(format!("a deadline stands still at {}", seconds(self.now)).into());
-            }
+        self.sockets.host.handle_timeout(self.now);
+        if self.sockets.host.poll_timeout().is_some_and(|next| next <= self.now) {
+            return Err(format!("a deadline stands still at {}", seconds(self.now)).into());
         }
         self.poll()?;
         Ok(true)
@@ -240,9 +242,6 @@ impl Runner {
     fn poll(&mut self) -> Result<(), Trouble> {
         loop {
             self.transmit()?;
-            for flow in &mut self.sockets.flows {
-                flow.observe();
-            }
             self.sockets.settle();
             if !self.retry()? {
                 return Ok(());
@@ -251,12 +250,10 @@ impl Runner {
     }
 
     fn transmit(&mut self) -> Result<(), Trouble> {
-        for (index, flow) in self.sockets.flows.iter_mut().enumerate() {
-            while let Some(bytes) = flow.transmit(self.now)? {
-                self.sent.push_back(Sent { at: self.now, flow: index, bytes });
-                if self.sent.len() > BURST {
-                    return Err("packets leave without end".to_owned().into());
-                }
+        while let Some(sent) = self.sockets.host.transmit(self.now)? {
+            self.sent.push_back(sent);
+            if self.sent.len() > BURST {
+                return Err("packets leave without end".to_owned().into());
             }
         }
         Ok(())

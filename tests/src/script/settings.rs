@@ -6,6 +6,7 @@ use std::time::Duration;
 use drywire::tcp::Config;
 
 use super::ast::Setting;
+use super::host::Engine;
 
 /// What the settings of a script come to.
 #[derive(Clone, Debug)]
@@ -13,13 +14,25 @@ pub(super) struct Settings {
     /// How far the time of an event may be off.
     pub(super) tolerance: Duration,
     pub(super) ipv6: bool,
+    /// What the script is run on: both, unless it says one.
+    pub(super) engine: Option<Engine>,
+    /// Of a listener of the stack.
+    pub(super) syn_queue: usize,
+    pub(super) syn_cookies: bool,
     /// Of every socket, until `setsockopt` changes it.
     pub(super) config: Config,
 }
 
 impl Settings {
     pub(super) fn new() -> Self {
-        Self { tolerance: Duration::ZERO, ipv6: false, config: Config::default() }
+        Self {
+            tolerance: Duration::ZERO,
+            ipv6: false,
+            engine: None,
+            syn_queue: 16,
+            syn_cookies: true,
+            config: Config::default(),
+        }
     }
 
     /// Applies one setting.
@@ -35,6 +48,15 @@ impl Settings {
                     _ => return Err(format!("`{value}` is neither ipv4 nor ipv6")),
                 }
             }
+            "engine" => {
+                self.engine = match value {
+                    "connection" => Some(Engine::Connection),
+                    "stack" => Some(Engine::Stack),
+                    _ => return Err(format!("`{value}` is neither connection nor stack")),
+                }
+            }
+            "syn_queue" => self.syn_queue = number(value)?,
+            "syn_cookies" => self.syn_cookies = switch(value)?,
             "mss" => config.mss = number(value)?,
             "recv_capacity" => config.recv_capacity = number(value)?,
             "send_capacity" => config.send_capacity = number(value)?,

@@ -5,10 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use drywire::Instant;
-use drywire::tcp::{CloseReason, Config, Connection, SendError, SeqNumber, State};
+use drywire::tcp::{CloseReason, Config, Connection, ListenerHandle, SendError, State};
 
-use super::ast::{Call, Expression};
+use super::ast::{Call, Expression, TcpPacket};
 use super::flow::Flow;
+use super::host::{Engine, Host};
 use super::settings::Settings;
 
 /// Where the first socket finds itself, as a process does that has the three standard streams open.
@@ -48,13 +49,17 @@ struct Socket {
 #[derive(Debug)]
 enum Role {
     Fresh,
-    Listener {
-        /// The flow that is in LISTEN.
+    /// Of connections on their own.
+    Door {
+        /// The connection that is in LISTEN.
         open: usize,
-        /// Flows that wait for `accept`.
+        /// Connections that wait for `accept`.
         queue: VecDeque<usize>,
     },
+    /// Of a stack.
+    Listener(ListenerHandle),
     Stream {
+        /// The number of the connection.
         flow: usize,
     },
 }
@@ -63,104 +68,58 @@ enum Role {
 #[derive(Debug)]
 pub(super) struct Sockets {
     settings: Settings,
-    /// The initial sequence number of the next connection.
-    next_isn: u32,
-    remote_base: u32,
     table: BTreeMap<i64, Socket>,
     next_descriptor: i64,
-    /// In the order of their creation; none is ever removed.
-    pub(super) flows: Vec<Flow>,
+    /// One for each connection of the host.
+    flows: Vec<Flow>,
+    pub(super) host: Host,
 }
 
 impl Sockets {
-    pub(super) fn new(settings: Settings, local_isn: u32, remote_base: u32) -> Self {
-        Self {
-            settings,
-            next_isn: local_isn,
-            remote_base,
-            table: BTreeMap::new(),
-            next_descriptor: FIRST_DESCRIPTOR,
-            flows: vec![],
-        }
+    pub(super) fn new(settings: Settings, engine: Engine, local_isn: u32, remote_base: u32) -> Self {
+        let (local, remote) = (address(&settings, End::Local, SERVER_PORT), address(&settings, End::Remote, CLIENT_PORT));
+        let host = match engine {
+            Engine::Connection => Host::alone(local_isn, remote_base),
+            Engine::Stack => Host::stacked(local_isn, remote_base, local, remote),
+        };
+        Self { settings, table: BTreeMap::new(), next_descriptor: FIRST_DESCRIPTOR, flows: vec![], host }
     }
 
-    /// The flow that a packet of the peer's belongs to: the latest connection, unless that is over and the packet
-    /// opens another.
-    pub(super) fn destination(&mut self, opens: bool) -> usize {
-        let is_over = |flow: &Flow| flow.connection.state() == State::Closed;
-        let is_listening = |flow: &Flow| flow.connection.state() == State::Listen;
-        let latest = self.flows.iter().rposition(|flow| !is_listening(flow));
-        let listening = self.flows.iter().rposition(is_listening);
-        match (latest, listening) {
-            (Some(latest), Some(listening)) if opens && is_over(&self.flows[latest]) => listening,
-            (Some(latest), _) => latest,
-            (None, Some(listening)) => listening,
-            (None, None) => {
-                // Nobody: a closed port answers (RFC 9293 3.10.7.1).
-                let (local, remote) = (self.address(Host::Local, SERVER_PORT), self.address(Host::Remote, CLIENT_PORT));
-                let mut nobody = Connection::listen(local, SeqNumber::new(self.next_isn), self.settings.config.clone());
-                nobody.abort();
-                self.add(nobody, local, remote)
-            }
-        }
+    /// A segment of the peer's arrives.
+    pub(super) fn inject(&mut self, now: Instant, packet: &TcpPacket) -> Result<(), String> {
+        let nobody = (self.address(End::Local, SERVER_PORT), self.address(End::Remote, CLIENT_PORT));
+        self.host.inject(now, packet, nobody)
     }
 
-    /// The connection that assertions are about: the latest that is not in LISTEN.
-    pub(super) fn subject(&self) -> Option<&Flow> {
-        let latest = self.flows.iter().rfind(|flow| flow.connection.state() != State::Listen);
-        latest.or(self.flows.last())
-    }
-
-    /// Moves established connections into the queues of their listeners.
+    /// Takes in what the connections tell, and moves established ones into the queues of their listeners.
     pub(super) fn settle(&mut self) {
-        let listeners: Vec<i64> = self.table.keys().copied().collect();
-        for descriptor in listeners {
-            let Some(Socket { role: Role::Listener { open, queue }, config, bound: Some(bound), .. }) =
+        for number in 0.. {
+            let Some(connection) = self.host.connection(number) else { break };
+            if self.flows.len() <= number {
+                self.flows.push(Flow::default());
+            }
+            self.flows[number].observe(connection);
+        }
+        let descriptors: Vec<i64> = self.table.keys().copied().collect();
+        for descriptor in descriptors {
+            let Some(Socket { role: Role::Door { open, queue }, config, bound: Some(bound), .. }) =
                 self.table.get_mut(&descriptor)
             else {
                 continue;
             };
-            if matches!(self.flows[*open].connection.state(), State::Listen | State::SynReceived) {
+            let state = self.host.connection(*open).map(|connection| connection.state());
+            if matches!(state, None | Some(State::Listen | State::SynReceived)) {
                 continue;
             }
             queue.push_back(*open);
             let (bound, config) = (*bound, config.clone());
-            let remote = self.flows[*open].remote;
-            let fresh = self.listen_at(bound, remote, config);
-            if let Some(Socket { role: Role::Listener { open, .. }, .. }) = self.table.get_mut(&descriptor) {
-                *open = fresh;
-            }
+            let remote = address(&self.settings, End::Remote, CLIENT_PORT);
+            *open = self.host.listen_alone(bound, remote, config);
         }
     }
 
-    fn listen_at(&mut self, local: SocketAddr, remote: SocketAddr, config: Config) -> usize {
-        let isn = self.isn();
-        self.add(Connection::listen(local, isn, config), local, remote)
-    }
-
-    fn isn(&mut self) -> SeqNumber {
-        let isn = SeqNumber::new(self.next_isn);
-        // Beyond what any connection of a script sends, as RFC 9293 3.4.1 wants it.
-        self.next_isn = self.next_isn.wrapping_add(0x1000_0000);
-        isn
-    }
-
-    fn add(&mut self, connection: Connection, local: SocketAddr, remote: SocketAddr) -> usize {
-        self.flows.push(Flow::new(connection, local, remote, self.remote_base));
-        self.flows.len() - 1
-    }
-
-    fn address(&self, host: Host, port: u16) -> SocketAddr {
-        let last = match host {
-            Host::Local => 1,
-            Host::Remote => 2,
-        };
-        let ip = if self.settings.ipv6 {
-            IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last))
-        } else {
-            IpAddr::V4(Ipv4Addr::new(192, 0, 2, last as u8))
-        };
-        SocketAddr::new(ip, port)
+    fn address(&self, end: End, port: u16) -> SocketAddr {
+        address(&self.settings, end, port)
     }
 
     /// Begins a call. `Err` says what is wrong with the script.
@@ -169,7 +128,7 @@ impl Sockets {
         match (call.name.as_str(), call.arguments.as_slice()) {
             ("socket", [_, kind, _]) if is_word(kind, "SOCK_STREAM") => Ok(self.socket()),
             ("bind", [Integer(socket), address, _]) => self.bind(*socket, address),
-            ("listen", [Integer(socket), _]) => self.listen(*socket),
+            ("listen", [Integer(socket), Integer(backlog)]) => self.listen(*socket, *backlog),
             ("accept", [Integer(socket), _, _]) => self.accept(*socket),
             ("connect", [Integer(socket), address, _]) => self.connect(now, *socket, address),
             ("write" | "send", [Integer(socket), Expression::Ellipsis, Integer(len), ..]) => {
@@ -210,12 +169,10 @@ impl Sockets {
         self.table.get_mut(&descriptor).ok_or_else(|| format!("there is no socket {descriptor}"))
     }
 
-    /// The flow of a connected socket.
-    fn stream(&mut self, descriptor: i64) -> Result<Option<&mut Flow>, String> {
-        Ok(match self.get(descriptor)?.role {
-            Role::Stream { flow } => self.flows.get_mut(flow),
-            _ => None,
-        })
+    /// The connection of a connected socket.
+    fn stream(&mut self, descriptor: i64) -> Result<Option<(&mut Flow, &mut Connection)>, String> {
+        let Role::Stream { flow } = self.get(descriptor)?.role else { return Ok(None) };
+        Ok(self.flows.get_mut(flow).zip(self.host.connection(flow)))
     }
 
     fn open(&mut self, socket: Socket) -> i64 {
@@ -232,35 +189,48 @@ impl Sockets {
     }
 
     fn bind(&mut self, socket: i64, address: &Expression) -> Result<Outcome, String> {
-        let address = self.socket_address(address, Host::Local)?;
+        let address = self.socket_address(address, End::Local)?;
         self.get(socket)?.bound = Some(address);
         Ok(Outcome::Done(0))
     }
 
-    fn listen(&mut self, descriptor: i64) -> Result<Outcome, String> {
-        let default = self.address(Host::Local, SERVER_PORT);
-        let remote = self.address(Host::Remote, CLIENT_PORT);
+    fn listen(&mut self, descriptor: i64, backlog: i64) -> Result<Outcome, String> {
+        let default = self.address(End::Local, SERVER_PORT);
+        let remote = self.address(End::Remote, CLIENT_PORT);
         let socket = self.get(descriptor)?;
         let bound = *socket.bound.get_or_insert(default);
         let config = socket.config.clone();
-        let open = self.listen_at(bound, remote, config);
-        self.get(descriptor)?.role = Role::Listener { open, queue: VecDeque::new() };
+        let role = if let Host::Alone { .. } = self.host {
+            Role::Door { open: self.host.listen_alone(bound, remote, config), queue: VecDeque::new() }
+        } else {
+            let backlog = usize::try_from(backlog).unwrap_or(0);
+            let config = Host::listener_config(&self.settings, backlog, config);
+            Role::Listener(self.host.listen(bound, config)?)
+        };
+        self.get(descriptor)?.role = role;
         Ok(Outcome::Done(0))
     }
 
     fn accept(&mut self, descriptor: i64) -> Result<Outcome, String> {
         let Socket { role, nonblocking, config, bound, .. } = self.get(descriptor)?;
-        let Role::Listener { queue, .. } = role else { return Ok(Outcome::Failed("EINVAL")) };
-        match queue.pop_front() {
-            Some(flow) => {
-                let (bound, config) = (*bound, config.clone());
-                let role = Role::Stream { flow };
-                let socket = Socket { role, nonblocking: false, bound, config, resets_on_close: false };
-                Ok(Outcome::Done(self.open(socket)))
+        let (nonblocking, bound, config) = (*nonblocking, *bound, config.clone());
+        let waiting = match role {
+            Role::Door { queue, .. } => queue.pop_front(),
+            Role::Listener(handle) => {
+                let handle = *handle;
+                self.host.accept(handle)
             }
-            None if *nonblocking => Ok(Outcome::Failed("EAGAIN")),
-            None => Ok(Outcome::Blocked(Wait::Accept { socket: descriptor })),
-        }
+            _ => return Ok(Outcome::Failed("EINVAL")),
+        };
+        Ok(match waiting {
+            Some(flow) => {
+                self.settle();
+                let role = Role::Stream { flow };
+                Outcome::Done(self.open(Socket { role, nonblocking: false, bound, config, resets_on_close: false }))
+            }
+            None if nonblocking => Outcome::Failed("EAGAIN"),
+            None => Outcome::Blocked(Wait::Accept { socket: descriptor }),
+        })
     }
 
     fn connect(&mut self, now: Instant, descriptor: i64, address: &Expression) -> Result<Outcome, String> {
@@ -268,14 +238,13 @@ impl Sockets {
             // The second call tells how the first one went.
             return self.finish_connect(descriptor);
         }
-        let remote = self.socket_address(address, Host::Remote)?;
-        let default = self.address(Host::Local, CLIENT_PORT);
-        let isn = self.isn();
+        let remote = self.socket_address(address, End::Remote)?;
+        let default = self.address(End::Local, CLIENT_PORT);
         let socket = self.get(descriptor)?;
         let local = *socket.bound.get_or_insert(default);
-        let nonblocking = socket.nonblocking;
-        let connection = Connection::connect(now, local, remote, isn, socket.config.clone());
-        let flow = self.add(connection, local, remote);
+        let (nonblocking, config) = (socket.nonblocking, socket.config.clone());
+        let flow = self.host.connect(now, local, remote, config)?;
+        self.settle();
         self.get(descriptor)?.role = Role::Stream { flow };
         Ok(if nonblocking {
             Outcome::Failed("EINPROGRESS")
@@ -286,7 +255,7 @@ impl Sockets {
 
     fn finish_connect(&mut self, descriptor: i64) -> Result<Outcome, String> {
         let nonblocking = self.get(descriptor)?.nonblocking;
-        let Some(flow) = self.stream(descriptor)? else { return Ok(Outcome::Failed("EINVAL")) };
+        let Some((flow, _)) = self.stream(descriptor)? else { return Ok(Outcome::Failed("EINVAL")) };
         Ok(if let Some(error) = take_error(flow) {
             Outcome::Failed(error)
         } else if flow.established {
@@ -300,8 +269,8 @@ impl Sockets {
 
     fn write(&mut self, descriptor: i64, written: usize, left: usize) -> Result<Outcome, String> {
         let nonblocking = self.get(descriptor)?.nonblocking;
-        let Some(flow) = self.stream(descriptor)? else { return Ok(Outcome::Failed("ENOTCONN")) };
-        let done = match flow.write(left) {
+        let Some((flow, connection)) = self.stream(descriptor)? else { return Ok(Outcome::Failed("ENOTCONN")) };
+        let done = match flow.write(connection, left) {
             Ok(done) => done,
             Err(SendError::NotConnected(_)) => return Ok(Outcome::Failed("ENOTCONN")),
             Err(_) => return Ok(Outcome::Failed(take_error(flow).unwrap_or("EPIPE"))),
@@ -318,9 +287,9 @@ impl Sockets {
 
     fn read(&mut self, descriptor: i64, len: usize) -> Result<Outcome, String> {
         let nonblocking = self.get(descriptor)?.nonblocking;
-        let Some(flow) = self.stream(descriptor)? else { return Ok(Outcome::Failed("ENOTCONN")) };
-        Ok(match flow.take(len)? {
-            0 if flow.connection.recv().is_finished() => Outcome::Done(0),
+        let Some((flow, connection)) = self.stream(descriptor)? else { return Ok(Outcome::Failed("ENOTCONN")) };
+        Ok(match flow.take(connection, len)? {
+            0 if connection.recv().is_finished() => Outcome::Done(0),
             0 => match take_error(flow) {
                 Some(error) => Outcome::Failed(error),
                 None if flow.closed.is_some() => Outcome::Done(0),
@@ -332,9 +301,9 @@ impl Sockets {
     }
 
     fn shutdown(&mut self, descriptor: i64, how: &[String]) -> Result<Outcome, String> {
-        let Some(flow) = self.stream(descriptor)? else { return Ok(Outcome::Failed("ENOTCONN")) };
+        let Some((_, connection)) = self.stream(descriptor)? else { return Ok(Outcome::Failed("ENOTCONN")) };
         match how {
-            [how] if how == "SHUT_WR" => flow.connection.shutdown(),
+            [how] if how == "SHUT_WR" => connection.shutdown(),
             _ => return Err(format!("there is no shutdown by {}", how.join("|"))),
         }
         Ok(Outcome::Done(0))
@@ -345,13 +314,16 @@ impl Sockets {
         let Some(socket) = self.table.remove(&descriptor) else { return Outcome::Failed("EBADF") };
         match socket.role {
             Role::Fresh => {}
-            Role::Listener { open, queue } => {
-                for flow in queue.into_iter().chain([open]) {
-                    self.flows[flow].connection.abort();
+            Role::Door { open, queue } => {
+                for number in queue.into_iter().chain([open]) {
+                    if let Some(connection) = self.host.connection(number) {
+                        connection.abort();
+                    }
                 }
             }
+            Role::Listener(handle) => self.host.close_listener(handle),
             Role::Stream { flow } => {
-                let connection = &mut self.flows[flow].connection;
+                let Some(connection) = self.host.connection(flow) else { return Outcome::Done(0) };
                 if socket.resets_on_close || !connection.recv().is_empty() {
                     connection.abort();
                 } else {
@@ -406,7 +378,7 @@ impl Sockets {
 
     /// `getsockopt(.., SO_ERROR, [ECONNRESET], ..)`: zero stands for none.
     fn pending_error(&mut self, descriptor: i64, expected: &[Expression]) -> Result<Outcome, String> {
-        let error = self.stream(descriptor)?.and_then(take_error);
+        let error = self.stream(descriptor)?.and_then(|(flow, _)| take_error(flow));
         let matches = match (expected, error) {
             ([Expression::Integer(0)], None) => true,
             ([word], Some(error)) => is_word(word, error),
@@ -415,13 +387,13 @@ impl Sockets {
         if matches { Ok(Outcome::Done(0)) } else { Err(format!("the pending error is {}", error.unwrap_or("0"))) }
     }
 
-    fn socket_address(&self, address: &Expression, host: Host) -> Result<SocketAddr, String> {
+    fn socket_address(&self, address: &Expression, end: End) -> Result<SocketAddr, String> {
         let fields = match address {
-            Expression::Ellipsis => return Ok(self.address(host, SERVER_PORT)),
+            Expression::Ellipsis => return Ok(self.address(end, SERVER_PORT)),
             Expression::Struct(fields) => fields,
             _ => return Err("an address is `...` or a structure".to_owned()),
         };
-        let mut found = self.address(host, SERVER_PORT);
+        let mut found = self.address(end, SERVER_PORT);
         for (name, value) in fields {
             match (name.as_str(), value) {
                 ("sa_family", _) => {}
@@ -444,9 +416,22 @@ impl Sockets {
 
 /// Whose address.
 #[derive(Clone, Copy)]
-enum Host {
+enum End {
     Local,
     Remote,
+}
+
+fn address(settings: &Settings, end: End, port: u16) -> SocketAddr {
+    let last = match end {
+        End::Local => 1,
+        End::Remote => 2,
+    };
+    let ip = if settings.ipv6 {
+        IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last))
+    } else {
+        IpAddr::V4(Ipv4Addr::new(192, 0, 2, last as u8))
+    };
+    SocketAddr::new(ip, port)
 }
 
 /// The result of a call that counts bytes.

@@ -3,11 +3,13 @@
 //! A codec of its own, so that a mistake in the codec under test cannot hide itself, and so that the order of the
 //! options and their padding show.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use drywire::tcp::Flags;
 
 use super::ast::{TcpOption, TcpPacket};
+
+const TCP: u8 = 6;
 
 /// How the numbers of a script differ from those on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,8 +27,8 @@ pub(super) fn encode(
     packet: &TcpPacket,
     payload: &[u8],
     offsets: Offsets,
-    from: (IpAddr, u16),
-    to: (IpAddr, u16),
+    from: SocketAddr,
+    to: SocketAddr,
 ) -> Result<Vec<u8>, String> {
     let mut options = vec![];
     for option in packet.options.as_deref().unwrap_or(&[]) {
@@ -36,8 +38,8 @@ pub(super) fn encode(
         return Err(format!("the options take {} bytes, which is no multiple of 4 up to 40", options.len()));
     }
     let mut bytes = vec![];
-    bytes.extend(from.1.to_be_bytes());
-    bytes.extend(to.1.to_be_bytes());
+    bytes.extend(from.port().to_be_bytes());
+    bytes.extend(to.port().to_be_bytes());
     bytes.extend(packet.seq.wrapping_add(offsets.remote).to_be_bytes());
     bytes.extend(packet.ack.map_or(0, |ack| ack.wrapping_add(offsets.local)).to_be_bytes());
     bytes.push(((20 + options.len()) / 4) as u8 * 16);
@@ -47,7 +49,7 @@ pub(super) fn encode(
     bytes.extend(packet.urgent.unwrap_or(0).to_be_bytes());
     bytes.extend(options);
     bytes.extend(payload);
-    let sum = checksum(&bytes, from.0, to.0);
+    let sum = checksum(TCP, &bytes, from.ip(), to.ip());
     bytes[16..18].copy_from_slice(&sum.to_be_bytes());
     Ok(bytes)
 }
@@ -97,7 +99,7 @@ pub(super) fn decode(
     let (Some(options), Some(payload)) = (bytes.get(20..len), bytes.get(len..)) else {
         return Err(format!("the data offset of {len} bytes is wrong"));
     };
-    if checksum(bytes, source, destination) != 0 {
+    if checksum(TCP, bytes, source, destination) != 0 {
         return Err("the checksum is wrong".to_owned());
     }
     let flags = Flags::from_bits(flags);
@@ -153,7 +155,7 @@ fn word(bytes: &[u8]) -> u32 {
 }
 
 /// The checksum of RFC 9293 3.1 over pseudo-header and segment; zero where a segment's own is right.
-fn checksum(segment: &[u8], source: IpAddr, destination: IpAddr) -> u16 {
+pub(super) fn checksum(protocol: u8, segment: &[u8], source: IpAddr, destination: IpAddr) -> u16 {
     let mut pseudo = vec![];
     for address in [source, destination] {
         match address {
@@ -162,8 +164,12 @@ fn checksum(segment: &[u8], source: IpAddr, destination: IpAddr) -> u16 {
         }
     }
     pseudo.extend((segment.len() as u32).to_be_bytes());
-    pseudo.extend([0, 0, 0, 6]);
-    let words = pseudo.chunks(2).chain(segment.chunks(2));
+    pseudo.extend([0, 0, 0, protocol]);
+    sum(pseudo.chunks(2).chain(segment.chunks(2)))
+}
+
+/// RFC 1071: the complement of the sum of all words.
+pub(super) fn sum<'a>(words: impl Iterator<Item = &'a [u8]>) -> u16 {
     let mut sum: u32 = words.map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |byte| u32::from(*byte))).sum();
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
