@@ -86,7 +86,9 @@ impl Host {
 
     /// A listener of the stack.
     pub(super) fn listen(&mut self, local: SocketAddr, config: ListenerConfig) -> Result<ListenerHandle, String> {
-        let Self::Stacked { stack, listener, translation, .. } = self else { return Err("there is no stack".to_owned()) };
+        let Self::Stacked { stack, listener, translation, .. } = self else {
+            return Err("there is no stack".to_owned());
+        };
         translation.local = local;
         let handle = stack.listen(local, config).map_err(|error| error.to_string())?;
         Ok(*listener.insert(handle))
@@ -276,7 +278,6 @@ impl Host {
             syn_queue: settings.syn_queue,
             syn_cookies: settings.syn_cookies,
             backlog,
-            syn_ack_retries: connection.syn_ack_retries,
             challenge_acks: u32::from(connection.challenge_acks),
             connection,
             ..ListenerConfig::default()

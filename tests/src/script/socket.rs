@@ -77,7 +77,8 @@ pub(super) struct Sockets {
 
 impl Sockets {
     pub(super) fn new(settings: Settings, engine: Engine, local_isn: u32, remote_base: u32) -> Self {
-        let (local, remote) = (address(&settings, End::Local, SERVER_PORT), address(&settings, End::Remote, CLIENT_PORT));
+        let (local, remote) =
+            (address(&settings, End::Local, SERVER_PORT), address(&settings, End::Remote, CLIENT_PORT));
         let host = match engine {
             Engine::Connection => Host::alone(local_isn, remote_base),
             Engine::Stack => Host::stacked(local_isn, remote_base, local, remote),
@@ -304,6 +305,11 @@ impl Sockets {
         let Some((_, connection)) = self.stream(descriptor)? else { return Ok(Outcome::Failed("ENOTCONN")) };
         match how {
             [how] if how == "SHUT_WR" => connection.shutdown(),
+            [how] if how == "SHUT_RD" => connection.shutdown_read(),
+            [how] if how == "SHUT_RDWR" => {
+                connection.shutdown();
+                connection.shutdown_read();
+            }
             _ => return Err(format!("there is no shutdown by {}", how.join("|"))),
         }
         Ok(Outcome::Done(0))
@@ -328,6 +334,7 @@ impl Sockets {
                     connection.abort();
                 } else {
                     connection.shutdown();
+                    connection.shutdown_read();
                 }
             }
         }
@@ -457,6 +464,7 @@ fn take_error(flow: &mut Flow) -> Option<&'static str> {
         CloseReason::Reset => "ECONNRESET",
         CloseReason::Refused => "ECONNREFUSED",
         CloseReason::TimedOut | CloseReason::UserTimeout => "ETIMEDOUT",
+        CloseReason::Unreachable => "EHOSTUNREACH",
         _ => return None,
     };
     (!std::mem::replace(&mut flow.error_told, true)).then_some(error)
