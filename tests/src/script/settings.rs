@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use drywire::tcp::Config;
+use drywire::tcp::{Config, Congestion, Cubic, LateData, NewReno};
 
 use super::ast::Setting;
 use super::host::Engine;
@@ -61,6 +61,20 @@ impl Settings {
             "recv_capacity" => config.recv_capacity = number(value)?,
             "send_capacity" => config.send_capacity = number(value)?,
             "max_out_of_order" => config.max_out_of_order = number(value)?,
+            "congestion" => {
+                config.congestion = match value {
+                    "cubic" => Congestion::Cubic(Cubic::default()),
+                    "new_reno" => Congestion::NewReno(NewReno::default()),
+                    _ => return Err(format!("`{value}` is neither cubic nor new_reno")),
+                }
+            }
+            "late_data" => {
+                config.late_data = match value {
+                    "reset" => LateData::Reset,
+                    "drop" => LateData::Drop,
+                    _ => return Err(format!("`{value}` is neither reset nor drop")),
+                }
+            }
             "initial_window" => config.initial_window = number(value)?,
             "initial_rto_ms" => config.initial_rto = milliseconds(value)?,
             "min_rto_ms" => config.min_rto = milliseconds(value)?,
