@@ -21,9 +21,12 @@ pub struct Config {
     /// is longer, it is 20 less. Default 1460 (Ethernet), at least 88. RFC 9293 3.7.1.
     pub mss: u16,
     /// How many received bytes are held at most: those in the receive buffer and those out of order. This is the
-    /// receive window; its scale on the wire can round it up by a few bytes. Default 256 KiB, at least 1 byte, at most
+    /// receive window; its scale on the wire can round it up by a few bytes. Default 4 MiB, at least 1 byte, at most
     /// 1 GiB - 16 KiB (RFC 7323 2.3).
     pub recv_capacity: usize,
+    /// How many of these there are at first. More come while the user takes so much in a round trip that the window
+    /// would hold the peer back. Default 256 KiB, at least 1 byte, at most `recv_capacity`.
+    pub initial_recv_capacity: usize,
     /// How many bytes are queued at most for sending, those in flight included. Default 256 KiB, at least 1 byte,
     /// at most 1 GiB.
     pub send_capacity: usize,
@@ -48,7 +51,7 @@ pub struct Config {
     /// there to call again.
     pub syn_ack_retries: u8,
     /// After how many retransmissions of the same data another path should be looked for. Default 3 (RFC 9293 3.8.3,
-    /// R1).
+    /// R1); see [`Info::path_in_doubt`](crate::Info::path_in_doubt).
     pub path_retries: u8,
     /// How often data, a FIN or a window probe without an answer is sent again before the connection gives up.
     /// Default 15 (RFC 9293 3.8.3, R2).
@@ -145,6 +148,7 @@ impl Config {
         // Over IPv6 20 bytes less remain.
         self.mss = self.mss.max(Self::MIN_MSS + 20);
         self.recv_capacity = self.recv_capacity.clamp(1, Self::MAX_RECV_CAPACITY);
+        self.initial_recv_capacity = self.initial_recv_capacity.clamp(1, self.recv_capacity);
         self.send_capacity = self.send_capacity.clamp(1, Self::MAX_SEND_CAPACITY);
         self.initial_window = self.initial_window.max(1);
         self.min_rto = self.min_rto.max(Self::TICK);
@@ -158,6 +162,12 @@ impl Config {
         });
         self.delayed_ack = self.delayed_ack.min(Duration::from_millis(500));
         self
+    }
+
+    /// What the receive buffer may hold at first.
+    pub(crate) fn initial_capacity(&self) -> u32 {
+        // `sanitized` keeps it below 2^30.
+        self.initial_recv_capacity as u32
     }
 
     /// Our MSS between addresses of this family.
@@ -175,7 +185,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             mss: 1460,
-            recv_capacity: 256 * 1024,
+            recv_capacity: 4 * 1024 * 1024,
+            initial_recv_capacity: 256 * 1024,
             send_capacity: 256 * 1024,
             max_out_of_order: 128,
             congestion: Congestion::default(),

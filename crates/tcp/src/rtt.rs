@@ -49,6 +49,16 @@ impl RttEstimator {
         self.srtt
     }
 
+    /// RTTVAR.
+    pub(crate) fn variation(&self) -> Duration {
+        self.rttvar
+    }
+
+    /// How often the time-out was doubled since the last measurement.
+    pub(crate) fn doublings(&self) -> u32 {
+        self.backoff
+    }
+
     /// The time-out now, back-off included.
     pub(crate) fn rto(&self) -> Duration {
         self.backed_off(self.backoff)

@@ -71,6 +71,7 @@ impl Connection {
         let acked = ack.since(self.snd_una);
         let bytes = self.send.len().min(acked as usize);
         self.send.advance(bytes);
+        self.counters.bytes_acknowledged += bytes as u64;
         news.acked = acked;
         news.delivered = self.settle_flight(header);
         self.snd_una = ack;

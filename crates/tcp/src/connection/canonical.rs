@@ -54,6 +54,8 @@ impl Connection {
             resent_at,
             echo,
             heard,
+            taken,
+            rcv_nxt,
             quick_acks,
             challenges,
             rtt,
@@ -82,10 +84,10 @@ impl Connection {
             keep_alive_due: _,
             snd_sml: _,
             irs: _,
-            rcv_nxt: _,
             rcv_edge: _,
             rcv_adv: _,
             rcv_shift: _,
+            rcv_capacity: _,
             scaling: _,
             sack: _,
             reporter: _,
@@ -101,6 +103,7 @@ impl Connection {
             retries: _,
             unreachable: _,
             recovery: _,
+            counters: _,
             events: _,
         } = self;
         let then = core::mem::replace(clock, now);
@@ -112,6 +115,7 @@ impl Connection {
         *quick_acks = config.quick_acks;
         flight.forget_time(now);
         rack.forget_time(now);
+        *taken = (*rcv_nxt, now);
         if let Some(echo) = echo {
             echo.forget_time(now);
         }

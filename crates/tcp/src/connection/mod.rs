@@ -9,6 +9,7 @@ mod canonical;
 mod delayed_ack;
 mod host;
 mod icmp;
+mod info;
 mod receive;
 mod recovery;
 mod timers;
@@ -30,6 +31,7 @@ use crate::send_buffer::SendBuffer;
 use crate::{Config, Input, SeqNumber, State};
 
 pub(crate) use host::TimeWait;
+pub use info::{Counters, Info};
 
 #[cfg(feature = "explore")]
 pub use canonical::Sequence;
@@ -162,6 +164,10 @@ pub struct Connection {
     /// RCV.NXT + RCV.WND: the right-most edge that was ever announced. Never moves back.
     rcv_adv: SeqNumber,
     rcv_shift: u8,
+    /// How much the receive buffer may hold. Grows up to the configured capacity, with what the user takes.
+    rcv_capacity: u32,
+    /// Up to where the user had taken when `rcv_capacity` was last adapted, and when that was.
+    taken: (SeqNumber, Instant),
     /// Whether both sides scale their windows.
     scaling: bool,
     /// Whether both sides report by SACK what has arrived out of order.
@@ -203,6 +209,7 @@ pub struct Connection {
     flight: Flight,
     rack: Rack,
     recovery: Recovery,
+    counters: Counters,
     events: Events,
 }
 
@@ -275,6 +282,8 @@ impl Connection {
             rcv_edge: SeqNumber::default(),
             rcv_adv: SeqNumber::default(),
             rcv_shift: config.window_shift(),
+            rcv_capacity: config.initial_capacity(),
+            taken: (SeqNumber::default(), Instant::ORIGIN),
             scaling: false,
             sack: false,
             reporter: SackReporter::default(),
@@ -300,6 +309,7 @@ impl Connection {
             flight: Flight::default(),
             rack: Rack::new(),
             recovery: Recovery::new(isn),
+            counters: Counters::default(),
             events: Events::default(),
             config,
         }

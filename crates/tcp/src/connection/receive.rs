@@ -27,6 +27,8 @@ impl Connection {
         {
             return;
         }
+        self.counters.segments_received += 1;
+        self.counters.data_segments_received += u64::from(!segment.payload.is_empty());
         match self.state {
             State::Closed => self.on_closed(from, segment),
             State::Listen => self.on_listen(from, segment),
@@ -316,6 +318,7 @@ impl Connection {
     }
 
     fn append(&mut self, text: &[u8]) {
+        self.counters.bytes_received += text.len() as u64;
         if !self.recv_shutdown {
             self.recv.extend_from_slice(text);
         }
@@ -323,6 +326,7 @@ impl Connection {
 
     /// Text behind a gap is kept and reported.
     fn receive_out_of_order(&mut self, seq: SeqNumber, text: &[u8]) {
+        self.counters.segments_out_of_order += 1;
         let end = seq + text.len() as u32;
         if self.assembler.run_at(seq).is_some_and(|(_, right)| right.at_or_after(end)) {
             return self.report_duplicate(seq, text.len());

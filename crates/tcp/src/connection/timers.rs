@@ -123,6 +123,7 @@ impl Connection {
             self.on_loss_timeout();
         }
         self.retries += 1;
+        self.counters.timeouts += 1;
         self.rtt.back_off();
         self.timers.retransmit = Some(self.now + self.rtt.rto());
     }

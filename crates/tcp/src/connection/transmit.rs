@@ -48,6 +48,7 @@ impl Connection {
     pub fn poll_transmit(&mut self, now: Instant, out: &mut BytesMut) -> Option<Transmit> {
         self.advance_clock(now);
         if let Some(reply) = self.reply.take() {
+            self.counters.segments_sent += 1;
             return Some(self.transmit_reset(reply, out));
         }
         let to = self.remote?;
@@ -56,7 +57,9 @@ impl Connection {
             State::SynSent | State::SynReceived => self.transmit_syn(to, out),
             _ => self.transmit_stream(to, out),
         };
-        sent.or_else(|| self.transmit_ack(to, out)).or_else(|| {
+        let sent = sent.or_else(|| self.transmit_ack(to, out));
+        self.counters.segments_sent += u64::from(sent.is_some());
+        sent.or_else(|| {
             // Law 3: an idle connection holds no buffers.
             self.send.release();
             self.flight.release();
@@ -92,6 +95,7 @@ impl Connection {
         let window = self.syn_window();
         let header = Header { seq: self.iss, ack, flags, window, options, ..self.header(to) };
         self.acknowledged_now();
+        self.counters.segments_retransmitted += u64::from(self.snd_max != self.iss);
         self.snd_nxt = self.iss + 1;
         self.mark_sent(Kind::New, self.iss, self.iss, self.snd_nxt);
         Some(self.emit(to, header, out))
@@ -117,6 +121,7 @@ impl Connection {
         if text.kind == Kind::New && text.len % self.snd_mss as usize != 0 && !text.fin {
             self.snd_sml = end;
         }
+        self.count_text(text);
         let header = self.stream_header(to, text.seq, flags, text.len);
         self.mark_sent(text.kind, text.seq, text.seq + text.len as u32, end);
         let start = out.len();
@@ -280,6 +285,15 @@ impl Connection {
             let restart = self.snd_mss * u32::from(self.config.initial_window);
             self.congestion.on_idle(u32::try_from(idle / rto).unwrap_or(u32::MAX), restart);
         }
+    }
+
+    fn count_text(&mut self, text: Text) {
+        let again = text.seq.before(self.snd_max);
+        let (len, counters) = (text.len as u64, &mut self.counters);
+        counters.data_segments_sent += u64::from(len > 0);
+        counters.bytes_sent += len;
+        counters.segments_retransmitted += u64::from(again);
+        counters.bytes_retransmitted += if again { len } else { 0 };
     }
 
     /// Book-keeping for what takes sequence space from `seq` up to `end`, a SYN or FIN included that text ends before.

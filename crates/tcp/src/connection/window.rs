@@ -13,7 +13,7 @@ impl Connection {
 
     /// The window of a SYN, which is never scaled (RFC 7323 2.2).
     pub(super) fn syn_window(&self) -> u16 {
-        u16::try_from(self.config.recv_capacity).unwrap_or(u16::MAX)
+        u16::try_from(self.rcv_capacity).unwrap_or(u16::MAX)
     }
 
     /// Begins to receive after the SYN with sequence number `irs`, to which we announce or have announced
@@ -23,6 +23,25 @@ impl Connection {
         self.rcv_nxt = irs + 1;
         self.rcv_edge = self.rcv_nxt + u32::from(self.syn_window());
         self.rcv_adv = self.rcv_edge;
+        self.taken = (self.rcv_nxt, self.now);
+    }
+
+    /// Adapts the capacity once a round trip to what the user has taken in that time: twice as much never holds the peer
+    /// back, and lets its congestion window double (dynamic right-sizing).
+    ///
+    /// A user who is slow keeps a small buffer, however long the path.
+    fn tune_capacity(&mut self) {
+        let most = self.config.recv_capacity as u32;
+        let (before, since) = self.taken;
+        let round_trip = self.rtt.srtt().unwrap_or(self.rtt.rto());
+        if self.rcv_capacity >= most || self.now - since < round_trip {
+            return;
+        }
+        let taken = self.rcv_nxt - u32::try_from(self.recv.len()).unwrap_or(u32::MAX);
+        if taken.after(before) {
+            self.rcv_capacity = self.rcv_capacity.max(taken.since(before).saturating_mul(2)).min(most);
+        }
+        self.taken = (taken, self.now);
     }
 
     /// The value for the window field of a segment that leaves now.
@@ -31,6 +50,7 @@ impl Connection {
     /// is rounded up to what the scale can say, so the announced edge may lie beyond the edge by less than one unit of
     /// the scale; what was announced is always accepted.
     pub(super) fn offer_window(&mut self) -> u16 {
+        self.tune_capacity();
         if self.growth() >= self.step_size(1) {
             self.rcv_edge = self.limit();
         }
@@ -56,8 +76,7 @@ impl Connection {
     /// What the scale lets us announce of the capacity.
     fn capacity(&self) -> u32 {
         let most = u32::from(u16::MAX) << self.rcv_shift;
-        // `sanitized` keeps the capacity below 2^30.
-        most.min(self.config.recv_capacity as u32)
+        most.min(self.rcv_capacity)
     }
 
     /// The right edge that the buffer has room for now.

@@ -255,9 +255,16 @@ impl FromPeer {
 }
 
 /// A window small enough to be announced without a scale, and neither timestamps nor SACK, so that lines stay short. Nothing
-/// waits for Nagle's algorithm.
+/// waits for Nagle's algorithm, and the receive buffer does not grow.
 pub(crate) fn config() -> Config {
-    Config { recv_capacity: 10_000, timestamps: false, sack: false, no_delay: true, ..Config::default() }
+    Config {
+        recv_capacity: 10_000,
+        initial_recv_capacity: usize::MAX,
+        timestamps: false,
+        sack: false,
+        no_delay: true,
+        ..Config::default()
+    }
 }
 
 impl Bench {
