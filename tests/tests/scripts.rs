@@ -2,10 +2,13 @@
 //!
 //! `SCRIPT=window cargo test -p drywire-tests --test scripts every` runs those alone whose path contains `window`.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use drywire_tests::script::{Isns, Script, run};
+use drywire::tcp::Config;
+use drywire_tcp::Rule;
+use drywire_tests::script::{Isns, Script, run, run_with};
 use proptest::prelude::*;
 
 /// Scripts count from the initial sequence numbers, so wherever these lie must make no difference: in the middle, just
@@ -53,13 +56,58 @@ fn every_script_passes() {
     assert!(failures.is_empty(), "{} of {count} scripts fail:\n{}", failures.len(), failures.join("\n"));
 }
 
+/// The comment at the top of a script: the section that it proves, and the rule.
+fn rule(source: &str) -> Option<(String, String)> {
+    let lines: Vec<&str> = source.lines().map_while(|line| line.strip_prefix("// ")).collect();
+    let (section, rule) =
+        lines.join(" ").split_once(": ").map(|(section, rule)| (section.to_owned(), rule.to_owned()))?;
+    section.starts_with("RFC ").then_some((section, rule))
+}
+
+/// `UPDATE_DOCS=1` writes the list anew.
 #[test]
-fn every_script_begins_with_its_rule() {
+fn every_script_begins_with_its_rule_and_is_listed() {
+    let mut list = String::from(
+        "# TCP: which rule is proven by which script\n\n\
+         The scripts are in `tests/scripts`; `docs/design/scripts.md` tells how they run. This list is made from their first\n\
+         lines by `cargo test -p drywire-tests --test scripts`, with `UPDATE_DOCS=1` in the environment.\n\n\
+         | section | rule | script |\n|---|---|---|\n",
+    );
     for path in scripts(&root()) {
+        let name = path.strip_prefix(root()).unwrap().display().to_string();
+        let name = name.strip_suffix(".pkt").unwrap_or_else(|| panic!("{name} is no .pkt"));
         let source = fs::read_to_string(&path).unwrap();
-        let first = source.lines().next().unwrap_or_default();
-        assert!(first.starts_with("// RFC "), "{} cites nothing: {first}", path.display());
-        assert_eq!(path.extension().and_then(|it| it.to_str()), Some("pkt"), "{}", path.display());
+        let (section, rule) = rule(&source).unwrap_or_else(|| panic!("{name} does not begin with `// RFC n s: rule`"));
+        writeln!(list, "| {section} | {rule} | `{name}` |").unwrap();
+    }
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/compliance/tcp-scripts.md");
+    #[allow(clippy::disallowed_methods, reason = "a test, not a machine, is told by its environment what to do")]
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&page, &list).unwrap();
+    }
+    assert!(fs::read_to_string(&page).unwrap_or_default() == list, "run with UPDATE_DOCS=1 to list the scripts anew");
+}
+
+/// The scripts must be able to fail for the machine's sake, too: each copy that leaves out a rule fails those of that rule.
+#[test]
+fn a_machine_that_leaves_out_a_rule_fails_its_script() {
+    let broken = [
+        (Rule::RetransmissionTimer, "retransmission/backs_off"),
+        (Rule::ResetSequence, "attack/reset_in_the_window"),
+        (Rule::TextOrder, "data/out_of_order"),
+        (Rule::TrimKnownText, "data/overlap_with_known"),
+        (Rule::FinOrder, "data/fin_behind_a_gap"),
+        (Rule::TimeWait, "close/we_first"),
+        (Rule::WindowEdge, "window/edge_stays_while_nobody_reads"),
+        (Rule::AckRange, "attack/ack_of_what_was_not_sent"),
+        (Rule::SynAckNumber, "handshake/wrong_ack_in_syn_sent"),
+        (Rule::SilentAck, "data/old_ack_with_new_text"),
+    ];
+    for (rule, name) in broken {
+        let source = fs::read_to_string(root().join(name).with_extension("pkt")).unwrap();
+        let script: Script = source.parse().unwrap();
+        let config = Config { omit: Some(rule), ..Config::default() };
+        assert!(run_with(&config, &script, Isns::default()).is_err(), "{name} does not miss {rule:?}");
     }
 }
 

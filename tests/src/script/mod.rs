@@ -39,7 +39,7 @@ use std::error::Error;
 use std::fmt;
 
 pub use ast::Script;
-pub use runner::{Isns, run};
+pub use runner::{Isns, run, run_with};
 
 /// A mistake in the text of a script.
 #[derive(Clone, Debug, PartialEq, Eq)]

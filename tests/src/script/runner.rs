@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use drywire::Instant;
+use drywire::tcp::Config;
 
 use super::Failure;
 use super::ast::{Action, Call, Event, Packet, Script, TcpPacket, Time};
@@ -37,7 +38,12 @@ impl Default for Isns {
 /// Runs a script to its end, or to the first thing that happens otherwise than it says: first on connections that stand
 /// alone, then on a stack, unless it is meant for one of the two.
 pub fn run(script: &Script, isns: Isns) -> Result<(), Failure> {
-    let mut settings = Settings::new();
+    run_with(&Config::default(), script, isns)
+}
+
+/// Runs a script as [`run`] does, on connections with these settings where the script has none of its own.
+pub fn run_with(config: &Config, script: &Script, isns: Isns) -> Result<(), Failure> {
+    let mut settings = Settings::new(config);
     for setting in &script.settings {
         settings.apply(setting).map_err(|message| Failure { line: setting.line, message, packets: vec![] })?;
     }

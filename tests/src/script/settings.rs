@@ -24,14 +24,14 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(config: &Config) -> Self {
         Self {
             tolerance: Duration::ZERO,
             ipv6: false,
             engine: None,
             syn_queue: 16,
             syn_cookies: true,
-            config: Config::default(),
+            config: config.clone(),
         }
     }
 
