@@ -1,6 +1,8 @@
 //! The names that assertions may use.
 
-use drywire::tcp::State;
+use std::time::Duration;
+
+use drywire::tcp::{Info, State};
 
 use super::host::Host;
 
@@ -19,8 +21,57 @@ pub(super) fn value(host: &Host, name: &str) -> Option<i64> {
         "TCP_LAST_ACK" => code(State::LastAck),
         "TCP_LISTEN" => code(State::Listen),
         "TCP_CLOSING" => code(State::Closing),
-        _ => return None,
+        _ => return of_connection(&host.subject()?.info(), name),
     })
+}
+
+/// Durations are in microseconds and windows in segments, as in Linux.
+fn of_connection(info: &Info, name: &str) -> Option<i64> {
+    let counters = &info.counters;
+    let value = match name {
+        "tcpi_rtt" => micros(info.rtt?),
+        "tcpi_rttvar" => micros(info.rtt_variation),
+        "tcpi_min_rtt" => micros(info.min_rtt?),
+        "tcpi_rto" => micros(info.rto),
+        "tcpi_backoff" => info.backoff.into(),
+        "tcpi_retransmits" => info.retransmits.into(),
+        "tcpi_probes" => info.probes.into(),
+        "tcpi_snd_mss" => info.snd_mss.into(),
+        "tcpi_rcv_mss" => info.rcv_mss.into(),
+        "tcpi_advmss" => info.advertised_mss.into(),
+        "tcpi_pmtu" => info.path_mtu.into(),
+        "tcpi_snd_cwnd" => u64::from(info.congestion_window / info.snd_mss.max(1)),
+        "tcpi_snd_ssthresh" => u64::from(info.slow_start_threshold? / info.snd_mss.max(1)),
+        "tcpi_unacked" => info.segments_in_flight.into(),
+        "tcpi_sacked" => info.segments_sacked.into(),
+        "tcpi_lost" => info.segments_lost.into(),
+        "tcpi_notsent_bytes" => info.unsent as u64,
+        "tcpi_snd_wnd" => info.snd_wnd.into(),
+        "tcpi_rcv_wnd" => info.rcv_wnd.into(),
+        "tcpi_last_data_sent" => millis(info.last_sent),
+        "tcpi_last_ack_recv" => millis(info.last_heard),
+        "tcpi_segs_out" => counters.segments_sent,
+        "tcpi_data_segs_out" => counters.data_segments_sent,
+        "tcpi_bytes_sent" => counters.bytes_sent,
+        "tcpi_total_retrans" => counters.segments_retransmitted,
+        "tcpi_bytes_retrans" => counters.bytes_retransmitted,
+        "tcpi_bytes_acked" => counters.bytes_acknowledged,
+        "tcpi_segs_in" => counters.segments_received,
+        "tcpi_data_segs_in" => counters.data_segments_received,
+        "tcpi_bytes_received" => counters.bytes_received,
+        "tcpi_rcv_ooopack" => counters.segments_out_of_order,
+        "tcpi_total_rto" => counters.timeouts,
+        _ => return None,
+    };
+    i64::try_from(value).ok()
+}
+
+fn micros(duration: Duration) -> u64 {
+    duration.as_micros() as u64
+}
+
+fn millis(duration: Duration) -> u64 {
+    duration.as_millis() as u64
 }
 
 /// The number of a state in Linux's `tcp_states.h`.
