@@ -35,13 +35,14 @@
 //! - The order of segment checks of RFC 9293 3.10.7.4, with the defences of RFC 5961.
 //! - Retransmission (RFC 6298), congestion control (RFC 5681, RFC 6582), window scale and timestamps (RFC 7323), zero
 //!   window probes, and the silly window avoidance of both sides.
+//! - Nagle's algorithm, delayed acknowledgments, keep-alive, the user timeout, a receive buffer that grows with its use.
+//! - ICMP errors and the path MTU (RFC 1191, RFC 8201, RFC 5927); segmentation offload; [`Info`].
 //!
 //! # Out of scope
 //!
 //! - IP, and telling connections apart: the caller hands in the segments of one connection (or of one listener).
 //! - Choosing initial sequence numbers and ports.
-//! - Not yet: selective acknowledgments, delayed acknowledgments, Nagle, keep-alive. The page `docs/design/tcp.md` has the
-//!   whole list.
+//! - Sending urgent data; `docs/design/tcp.md` lists what else is not there yet.
 //!
 //! # From the first segment to the last
 //!
