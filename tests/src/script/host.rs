@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use drywire::tcp::{
-    Config, Connection, ConnectionHandle, ListenerConfig, ListenerHandle, Segment, SeqNumber, Stack, StackConfig, State,
+    Config, Connection, ConnectionHandle, Flags, ListenerConfig, ListenerHandle, Segment, SeqNumber, Stack,
+    StackConfig, State,
 };
 use drywire::{BytesMut, Instant, Seed};
 
@@ -200,7 +201,6 @@ impl Host {
     /// The connection that a packet of the peer's belongs to: the latest, unless that is over and the packet opens
     /// another.
     fn destination(&mut self, packet: &TcpPacket, (local, remote): (SocketAddr, SocketAddr)) -> usize {
-        use drywire::tcp::Flags;
         let Self::Alone { connections, next_isn, .. } = self else { return 0 };
         let opens = packet.flags.contains(Flags::SYN) && !packet.flags.contains(Flags::ACK);
         let latest = connections.iter().rposition(|it| it.state() != State::Listen);
