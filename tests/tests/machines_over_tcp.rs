@@ -3,10 +3,7 @@
 //! Everything arrives whole and in order, and every connection ends in order. `SEED=n cargo test -p drywire-tests
 //! --test machines_over_tcp` runs one seed alone.
 
-#![allow(clippy::disallowed_methods, reason = "SEED is read from the environment")]
-
 use std::cell::RefCell;
-use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -16,14 +13,7 @@ use drywire::tcp::{CloseReason, Config};
 use drywire::ws::handshake::{self, Offer, Policy};
 use drywire::ws::{self, CloseCode, CloseFrame, Connection, Message, Role};
 use drywire::{Bytes, Either, Instant, Rng, Seed, SendQueue, StreamMachine as _};
-
-/// The seeds to run: all of `seeds`, or the one that the environment names.
-fn seeds(seeds: Range<u64>) -> Vec<u64> {
-    match std::env::var("SEED") {
-        Ok(seed) => vec![seed.parse().expect("SEED is a number")],
-        Err(_) => seeds.collect(),
-    }
-}
+use drywire_tests::seeds::for_each_seed;
 
 fn hostile() -> LinkConfig {
     LinkConfig {
@@ -104,7 +94,7 @@ impl Echo {
 
 #[test]
 fn http_exchanges_survive_a_hostile_network() {
-    for seed in seeds(0..60) {
+    for_each_seed::<()>(60, |seed| {
         let mut rng = Rng::new(&Seed::from(seed));
         let contents: Vec<Bytes> = (0..5)
             .map(|_| {
@@ -170,7 +160,8 @@ fn http_exchanges_survive_a_hostile_network() {
         let report = world.run().unwrap();
         assert!(report.hosts.iter().all(|(_, reason)| *reason == Some(CloseReason::Normal)), "{report:?}");
         assert_eq!(*got.borrow(), contents, "seed {seed}");
-    }
+        Ok(())
+    });
 }
 
 /// One end of a WebSocket: sends its messages when it can, and closes once it has everything from the other end.
@@ -245,7 +236,7 @@ fn ends(rng: &mut Rng) -> (Connection, Connection) {
 
 #[test]
 fn websocket_messages_survive_a_hostile_network() {
-    for seed in seeds(0..60) {
+    for_each_seed::<()>(60, |seed| {
         let mut rng = Rng::new(&Seed::from(seed));
         let ((mut here, mut there), (client, server)) = (talks(&mut rng), ends(&mut rng));
         let mut world = World::new(seed);
@@ -260,12 +251,13 @@ fn websocket_messages_survive_a_hostile_network() {
         world.add("client", host, move |cx, input| here.input(cx.now(), cx.machine(), input));
         let report = world.run().unwrap();
         assert!(report.hosts.iter().all(|(_, reason)| *reason == Some(CloseReason::Normal)), "{report:?}");
-    }
+        Ok(())
+    });
 }
 
 #[test]
 fn websocket_messages_survive_every_cut() {
-    for seed in seeds(0..200) {
+    for_each_seed::<()>(200, |seed| {
         let mut rng = Rng::new(&Seed::from(seed));
         let ((mut here, mut there), (client, server)) = (talks(&mut rng), ends(&mut rng));
         StreamPair::new(seed, client, server)
@@ -275,13 +267,14 @@ fn websocket_messages_survive_every_cut() {
             )
             .unwrap();
         assert_eq!((here.got, there.got), (here.expected, there.expected), "seed {seed}");
-    }
+        Ok(())
+    });
 }
 
 /// The HTTP machine of the server hands over to the WebSocket, with what it has queued.
 #[test]
 fn an_upgrade_loses_nothing_at_any_cut() {
-    for seed in seeds(0..100) {
+    for_each_seed::<()>(100, |seed| {
         let mut rng = Rng::new(&Seed::from(seed));
         let offer = Offer { protocols: vec!["a".into(), "b".into()], ..Offer::new("server.example", "/chat") };
         let client = ws::Client::new(Instant::ORIGIN, offer, ws::client::Config::default(), &rng.split()).unwrap();
@@ -331,5 +324,6 @@ fn an_upgrade_loses_nothing_at_any_cut() {
             )
             .unwrap();
         assert_eq!(echoed, ["welcome", "first", "second"], "seed {seed}");
-    }
+        Ok(())
+    });
 }

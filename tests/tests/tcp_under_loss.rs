@@ -2,47 +2,15 @@
 //!
 //! A failure names its seed. `SEED=n cargo test -p drywire-tests --test tcp_under_loss` runs that one alone.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use drywire::Instant;
 use drywire::sim::{Chance, Digest, Fate, Finish, LinkConfig, Open, Side, TcpPair, TcpReport, Transfer};
 use drywire::tcp::{CloseReason, Config, Flags, Segment};
+use drywire_tests::seeds::for_each_seed;
 
 const KIB: u64 = 1024;
-
-/// Runs every seed below `count` on all cores, or the one that `SEED` names, and panics with the first that fails.
-#[track_caller]
-fn for_each_seed<T>(count: u64, run: impl Fn(u64) -> Result<T, String> + Sync) {
-    #[allow(clippy::disallowed_methods, reason = "a test, not a machine, is told by its environment what to replay")]
-    let seed = std::env::var("SEED").ok().map(|seed| seed.parse().expect("SEED is a number"));
-    let (first, end) = seed.map_or((0, count), |seed: u64| (seed, seed + 1));
-    let next = AtomicU64::new(first);
-    let failures = Mutex::new(Vec::new());
-    let work = || {
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= end {
-                return;
-            }
-            if let Err(failure) = run(seed) {
-                failures.lock().unwrap().push((seed, failure));
-            }
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(work);
-        }
-    });
-    let mut failures = failures.into_inner().unwrap();
-    failures.sort();
-    if let Some((seed, failure)) = failures.first() {
-        panic!("{} of {} seeds fail, the first is SEED={seed}: {failure}", failures.len(), end - first);
-    }
-}
 
 /// A fifth of everything is lost, and what gets through comes late, twice or out of order; on every fourth seed some
 /// of it is corrupted too.
