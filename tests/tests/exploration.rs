@@ -4,9 +4,14 @@
 //! `EXPLORE_STATES=10000000 cargo test -p drywire-tests --test exploration -- --nocapture` goes on until it has seen so
 //! many states. A failure prints the shortest way to what must not be.
 
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
 use drywire::sim::Open;
 use drywire::sim::explore::{CounterExample, Exploration, Order, Property, Reading, Scope};
-use drywire::tcp::Config;
+use drywire::tcp::{Config, KeepAlive};
 use drywire_tcp::Rule;
 
 /// What the normal run explores, to the end: several million states.
@@ -24,6 +29,19 @@ fn scopes() -> Vec<(&'static str, Scope)> {
         ("a duplicate, simultaneous open", Scope { duplicates: 1, channel: 2, ..simultaneous.clone() }),
         ("a loss and aborts", Scope { losses: 1, aborts: true, channel: 2, ..both.clone() }),
         ("delayed acknowledgments", with(Scope { losses: 1, ..both.clone() }, |tcp| tcp.quick_acks = 0)),
+        (
+            "keep-alive",
+            with(Scope { bytes: [1, 0], losses: 1, aborts: true, channel: 2, ..both.clone() }, |tcp| {
+                let interval = Duration::from_secs(1);
+                tcp.keep_alive = Some(KeepAlive { idle: 3 * interval, interval, count: 1 });
+            }),
+        ),
+        (
+            "a user timeout",
+            with(Scope { losses: 1, channel: 2, ..both.clone() }, |tcp| {
+                tcp.user_timeout = Some(Duration::from_secs(2));
+            }),
+        ),
         ("Nagle", with(Scope { bytes: [2, 1], losses: 1, channel: 2, ..both.clone() }, |tcp| tcp.no_delay = false)),
         (
             "a window of one byte",
@@ -68,15 +86,29 @@ fn explore(name: &str, scope: &Scope) -> Exploration {
     exploration
 }
 
+/// On all cores.
+fn explore_all(scopes: &[(&'static str, Scope)]) -> u64 {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut states = 0;
+        while let Some((name, scope)) = scopes.get(next.fetch_add(1, Ordering::Relaxed)) {
+            states += explore(name, scope).states;
+        }
+        states
+    };
+    thread::scope(|scope| {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic))).sum()
+    })
+}
+
 #[test]
 fn every_state_is_good() {
     #[allow(clippy::disallowed_methods, reason = "a test, not a machine, is told by its environment how far to go")]
     let wanted = std::env::var("EXPLORE_STATES").ok();
     let wanted = wanted.map_or(1_000_000, |wanted| wanted.parse().expect("EXPLORE_STATES is a number"));
-    let mut states = 0;
-    for (name, scope) in scopes() {
-        states += explore(name, &scope).states;
-    }
+    let mut states = explore_all(&scopes());
     for (name, scope) in deep_scopes() {
         if states < wanted {
             states += explore(name, &scope).states;

@@ -9,8 +9,16 @@ const MAX_EXCHANGE: u8 = 40;
 
 const UNSEEN: u8 = 0;
 const OPEN: u8 = 1;
-/// The height of a state, that of the lowest.
+/// The height of a state from which nothing is delivered. That of others is one more than that of the highest next.
 const DONE: u8 = 2;
+
+/// A state on the way of the search.
+struct Frame {
+    number: u32,
+    height: u8,
+    /// Deliveries that were not yet followed, and where they lead. The last is followed now.
+    next: Vec<(Action, u32)>,
+}
 
 impl Explorer<'_> {
     /// The longest chain of deliveries among the states before `end`: a depth-first search that keeps its own stack.
@@ -28,38 +36,44 @@ impl Explorer<'_> {
     }
 
     fn visit(&mut self, root: u32, heights: &mut [u8]) -> Result<(), (Violation, u32, Vec<Action>)> {
-        let mut stack = vec![(root, self.deliveries(root))];
-        heights[root as usize] = OPEN;
-        while let Some((at, next)) = stack.last_mut() {
-            let at = *at;
-            let Some((_, to)) = next.last().copied() else {
-                stack.pop();
-                let height = self.deliveries(at).iter().map(|(_, to)| heights[*to as usize] + 1).max();
-                heights[at as usize] = height.unwrap_or(DONE);
-                if heights[at as usize] > MAX_EXCHANGE + DONE {
+        let mut stack = vec![self.enter(root, heights)];
+        while let Some(frame) = stack.last_mut() {
+            let Some(&(_, to)) = frame.next.last() else {
+                let &mut Frame { number, height, .. } = frame;
+                heights[number as usize] = height;
+                if height > MAX_EXCHANGE + DONE {
                     let text = format!("an exchange takes more than {MAX_EXCHANGE} segments");
-                    return Err((Violation::new(Property::ExchangesEnd, text), at, self.longest_way(at, heights)));
+                    return Err((
+                        Violation::new(Property::ExchangesEnd, text),
+                        number,
+                        self.longest_way(number, heights),
+                    ));
                 }
+                stack.pop();
                 continue;
             };
             match heights[to as usize] {
                 UNSEEN => {
-                    heights[to as usize] = OPEN;
-                    let deliveries = self.deliveries(to);
-                    stack.push((to, deliveries));
+                    let frame = self.enter(to, heights);
+                    stack.push(frame);
                 }
                 OPEN => {
-                    let start = stack.iter().position(|(number, _)| *number == to).unwrap_or(0);
-                    let circle = stack[start..].iter().filter_map(|(_, next)| Some(next.last()?.0)).collect();
-                    let text = "an exchange never ends";
-                    return Err((Violation::new(Property::ExchangesEnd, text), to, circle));
+                    let start = stack.iter().position(|frame| frame.number == to).unwrap_or(0);
+                    let circle = stack[start..].iter().filter_map(|frame| Some(frame.next.last()?.0)).collect();
+                    return Err((Violation::new(Property::ExchangesEnd, "an exchange never ends"), to, circle));
                 }
-                _ => {
-                    next.pop();
+                height => {
+                    frame.height = frame.height.max(height + 1);
+                    frame.next.pop();
                 }
             }
         }
         Ok(())
+    }
+
+    fn enter(&mut self, number: u32, heights: &mut [u8]) -> Frame {
+        heights[number as usize] = OPEN;
+        Frame { number, height: DONE, next: self.deliveries(number) }
     }
 
     /// Where each delivery leads.

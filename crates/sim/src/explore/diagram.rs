@@ -37,7 +37,7 @@ impl Explorer<'_> {
             let changed = |side: usize| if now[side] == states[side] { "" } else { now[side] };
             line(&mut diagram, &(index + 1).to_string(), changed(0), &middle, changed(1));
             states = now;
-            for number in reached.sent {
+            for &number in reached.sent.numbers() {
                 let text = format!("{} sends {}", action.side(), describe(self.wires.get(number), action.side()));
                 line(&mut diagram, "", "", &format!("{text:^WIDTH$}"), "");
             }

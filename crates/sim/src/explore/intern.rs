@@ -22,6 +22,10 @@ impl<T: Eq + Hash> Interner<T> {
         &self.values[number as usize]
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.values.iter()
+    }
+
     /// The number of `value`, if it has one.
     pub(super) fn find(&self, value: &T) -> Option<u32> {
         self.slots[self.slot_of(value)].checked_sub(1)
@@ -46,7 +50,7 @@ impl<T: Eq + Hash> Interner<T> {
     /// Where `value` is, or belongs.
     fn slot_of(&self, value: &T) -> usize {
         let mask = self.slots.len() - 1;
-        let mut slot = hash_of(value) as usize & mask;
+        let mut slot = fingerprint(value) as usize & mask;
         while let Some(number) = self.slots[slot].checked_sub(1)
             && self.values[number as usize] != *value
         {
@@ -59,7 +63,7 @@ impl<T: Eq + Hash> Interner<T> {
         let mask = self.slots.len() * 2 - 1;
         self.slots = vec![0; mask + 1];
         for (value, number) in self.values.iter().zip(1..) {
-            let mut slot = hash_of(value) as usize & mask;
+            let mut slot = fingerprint(value) as usize & mask;
             while self.slots[slot] != 0 {
                 slot = (slot + 1) & mask;
             }
@@ -73,7 +77,8 @@ impl<T: Eq + Hash> Interner<T> {
     }
 }
 
-fn hash_of<T: Hash>(value: &T) -> u64 {
+/// A number that differs for different values, but for an accident in some 2^64.
+pub(super) fn fingerprint<T: Hash>(value: &T) -> u64 {
     let mut hasher = Mix(0);
     value.hash(&mut hasher);
     hasher.finish()

@@ -30,6 +30,7 @@
 //! bounded by the [`Scope`]. The page `docs/design/explore.md` says what is thereby proven and what is not.
 
 mod calm;
+mod check;
 mod diagram;
 mod earlier;
 mod endpoint;

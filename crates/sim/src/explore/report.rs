@@ -14,6 +14,8 @@ pub struct Exploration {
     pub complete: bool,
     /// Distinct states of the whole: both ends, what is under way, and what is left of the budget.
     pub states: u64,
+    /// Distinct states if what is left of the budget makes no difference.
+    pub situations: u64,
     /// Steps from one state to another, or to itself.
     pub transitions: u64,
     /// Steps that were left out because they need more room under way than [`Scope::channel`](super::Scope::channel).
@@ -39,9 +41,10 @@ impl fmt::Display for Exploration {
         let complete = if self.complete { "all" } else { "the first" };
         writeln!(
             f,
-            "{complete} {} states, {} steps ({} cut), depth {}; {} states of an end, {} segments, {} calls; longest \
+            "{complete} {} states ({} without the budget), {} steps ({} cut), depth {}; {} states of an end, {} segments, {} calls; longest \
              exchange {}; {} MiB",
             self.states,
+            self.situations,
             self.transitions,
             self.cut,
             self.depth,

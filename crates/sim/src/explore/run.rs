@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use drywire_tcp::{CloseReason, Config, State};
+use drywire_tcp::{Config, State};
 
 use super::earlier::{BY_NUMBER, earlier_incarnation};
-use super::endpoint::{Effect, Endpoint, MAX_ANSWERS, Stimulus, Wire, isn, other};
-use super::intern::Interner;
-use super::property::{Property, Violation, require};
+use super::endpoint::{Effect, Endpoint, MAX_ANSWERS, Stimulus, Wire, other};
+use super::intern::{Interner, fingerprint};
+use super::property::Violation;
 use super::world::{Action, Channel, Left, World};
 use super::{CounterExample, Exploration, Order, Reading, Scope};
 use crate::{Open, Side};
@@ -16,7 +16,7 @@ pub(super) const SIDES: [Side; 2] = [Side::A, Side::B];
 
 /// What is known so far.
 pub(super) struct Explorer<'a> {
-    scope: &'a Scope,
+    pub(super) scope: &'a Scope,
     pub(super) ends: Interner<Endpoint>,
     pub(super) wires: Interner<Wire>,
     /// An end and what happened to it, beside what came of it in `outcomes`.
@@ -28,7 +28,9 @@ pub(super) struct Explorer<'a> {
     parents: Vec<u32>,
     transitions: u64,
     cut: u64,
-    outcomes_at_rest: BTreeMap<String, u64>,
+    pub(super) at_rest: BTreeMap<String, u64>,
+    /// Storage, to be used again.
+    actions: Vec<Action>,
 }
 
 /// A stimulus by number.
@@ -47,8 +49,7 @@ enum Asked {
 struct Outcome {
     /// `None`: nothing.
     next: Option<u32>,
-    sent: [u32; MAX_ANSWERS],
-    count: u8,
+    sent: Sent,
     reset: bool,
 }
 
@@ -56,7 +57,20 @@ struct Outcome {
 pub(super) struct Reached {
     pub(super) world: World,
     /// What the end sent that moved.
-    pub(super) sent: Vec<u32>,
+    pub(super) sent: Sent,
+}
+
+/// Segments that left at once, by number.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Sent {
+    numbers: [u32; MAX_ANSWERS],
+    count: u8,
+}
+
+impl Sent {
+    pub(super) fn numbers(&self) -> &[u32] {
+        &self.numbers[..usize::from(self.count)]
+    }
 }
 
 impl<'a> Explorer<'a> {
@@ -72,7 +86,8 @@ impl<'a> Explorer<'a> {
             parents: Vec::new(),
             transitions: 0,
             cut: 0,
-            outcomes_at_rest: BTreeMap::new(),
+            at_rest: BTreeMap::new(),
+            actions: Vec::new(),
         }
     }
 
@@ -102,6 +117,7 @@ impl<'a> Explorer<'a> {
         Ok(Exploration {
             complete: expanded == self.worlds.len() as u32,
             states: self.worlds.len() as u64,
+            situations: self.situations(),
             transitions: self.transitions,
             cut: self.cut,
             depth,
@@ -109,9 +125,23 @@ impl<'a> Explorer<'a> {
             segments: self.wires.len() as u64,
             calls: self.outcomes.len() as u64,
             longest_exchange,
-            at_rest: self.outcomes_at_rest,
-            memory: memory + self.parents.capacity() * 4 + self.outcomes.capacity() * size_of::<Outcome>(),
+            at_rest: self.at_rest,
+            memory: memory
+                + self.parents.capacity() * size_of::<u32>()
+                + self.outcomes.capacity() * size_of::<Outcome>()
+                // For a while, beside the others.
+                + self.worlds.len() * size_of::<u64>(),
         })
+    }
+
+    /// How many worlds there are if what is left of the budget makes no difference.
+    fn situations(&self) -> u64 {
+        let untouched = self.untouched();
+        let mut prints: Vec<u64> =
+            self.worlds.iter().map(|world| fingerprint(&World { left: untouched, ..*world })).collect();
+        prints.sort_unstable();
+        prints.dedup();
+        prints.len() as u64
     }
 
     fn start(&mut self) -> Result<World, Violation> {
@@ -142,7 +172,7 @@ impl<'a> Explorer<'a> {
     }
 
     /// The whole budget.
-    fn untouched(&self) -> Left {
+    pub(super) fn untouched(&self) -> Left {
         let &Scope { losses, duplicates, early_timers, earlier, .. } = self.scope;
         Left { losses, duplicates, early_timers, earlier }
     }
@@ -151,7 +181,9 @@ impl<'a> Explorer<'a> {
     fn expand(&mut self, number: u32) -> Result<(), (Violation, Option<Action>)> {
         let world = *self.worlds.get(number);
         let mut at_rest = world.towards.iter().all(Channel::is_empty);
-        for action in self.actions(&world) {
+        let mut actions = core::mem::take(&mut self.actions);
+        self.list_actions(&world, &mut actions);
+        for &action in &actions {
             at_rest &= !matches!(action, Action::Timer(_));
             let Some(reached) = self.step(&world, action).map_err(|violation| (violation, Some(action)))? else {
                 continue;
@@ -163,6 +195,7 @@ impl<'a> Explorer<'a> {
                 self.check(&reached.world).map_err(|violation| (violation, Some(action)))?;
             }
         }
+        self.actions = actions;
         if at_rest {
             self.check_rest(&world).map_err(|violation| (violation, None))?;
         }
@@ -171,8 +204,14 @@ impl<'a> Explorer<'a> {
 
     /// Everything that may happen in `world`. Whether it changes anything is another question.
     pub(super) fn actions(&self, world: &World) -> Vec<Action> {
-        let scope = self.scope;
         let mut actions = Vec::new();
+        self.list_actions(world, &mut actions);
+        actions
+    }
+
+    fn list_actions(&self, world: &World, actions: &mut Vec<Action>) {
+        let scope = self.scope;
+        actions.clear();
         for side in SIDES {
             let channel = &world.towards[side.index()];
             let slots = if scope.order == Order::Any { channel.len() } else { channel.len().min(1) };
@@ -213,7 +252,6 @@ impl<'a> Explorer<'a> {
                 actions.extend((0..count).map(|which| Action::Earlier(side, which)));
             }
         }
-        actions
     }
 
     /// TIME-WAIT is longer than a segment lives and than the peer's other timers run (RFC 9293 3.6.1).
@@ -242,7 +280,7 @@ impl<'a> Explorer<'a> {
                 }
                 if matches!(action, Action::Lose(..)) {
                     next.left.losses -= 1;
-                    return Ok(Some(Reached { world: next, sent: Vec::new() }));
+                    return Ok(Some(Reached { world: next, sent: Sent::default() }));
                 }
                 Asked::Segment(number)
             }
@@ -263,12 +301,11 @@ impl<'a> Explorer<'a> {
         let Some(end) = outcome.next else {
             // A segment that changes nothing is gone all the same; a repeated one need not be tried.
             let gone = matches!(action, Action::Deliver(..));
-            return Ok(gone.then_some(Reached { world: next, sent: Vec::new() }));
+            return Ok(gone.then_some(Reached { world: next, sent: Sent::default() }));
         };
         next.ends[side.index()] = end;
-        let sent = &outcome.sent[..usize::from(outcome.count)];
         let sorted = self.scope.order == Order::Any;
-        for &number in sent {
+        for &number in outcome.sent.numbers() {
             if !next.towards[other(side).index()].push(number, self.scope.channel, sorted) {
                 self.cut += 1;
                 return Ok(None);
@@ -277,7 +314,7 @@ impl<'a> Explorer<'a> {
         if outcome.reset {
             self.check_reset(world, &next, side)?;
         }
-        Ok(Some(Reached { world: next, sent: sent.to_vec() }))
+        Ok(Some(Reached { world: next, sent: outcome.sent }))
     }
 
     /// What the end does, by asking the real code the first time.
@@ -294,89 +331,18 @@ impl<'a> Explorer<'a> {
             Asked::Abort => Stimulus::Abort,
         };
         let effect = self.ends.get(end).on(stimulus)?;
-        let mut outcome = Outcome { next: None, sent: [0; MAX_ANSWERS], count: 0, reset: false };
+        let mut outcome = Outcome { next: None, sent: Sent::default(), reset: false };
         if let Some(Effect { next, sent }) = effect {
             outcome.next = Some(self.ends.intern(next).0);
-            outcome.count = sent.len() as u8;
+            outcome.sent.count = sent.len() as u8;
             outcome.reset = sent.iter().any(Wire::is_reset);
-            for (slot, wire) in outcome.sent.iter_mut().zip(sent) {
+            for (slot, wire) in outcome.sent.numbers.iter_mut().zip(sent) {
                 *slot = self.wires.intern(wire).0;
             }
         }
         self.asked.intern((end, asked));
         self.outcomes.push(outcome);
         Ok(outcome)
-    }
-
-    fn pair(&self, world: &World) -> [&Endpoint; 2] {
-        world.ends.map(|end| self.ends.get(end))
-    }
-
-    /// What must hold in every state.
-    fn check(&self, world: &World) -> Result<(), Violation> {
-        let ends = self.pair(world);
-        let gave_up = ends.iter().any(|end| end.gave_up());
-        let deceived = ends.iter().any(|end| end.deceived);
-        for (end, peer) in [(ends[0], ends[1]), (ends[1], ends[0])] {
-            let (side, got, sent) = (end.side, end.arrived, peer.sent);
-            require(got <= sent, Property::Prefix, || format!("{side} has got {got} bytes of {sent}"))?;
-            require(!end.ended || (got == sent && peer.shut), Property::EndIsTheEnd, || {
-                format!("{side} has got {got} of {sent} bytes and takes that for all")
-            })?;
-            let complete = end.ended && got == sent && peer.arrived == end.sent;
-            require(end.closed != Some(CloseReason::Normal) || complete, Property::NormalIsComplete, || {
-                format!("{side} has got {got} of {sent} bytes, its peer {} of {}", peer.arrived, end.sent)
-            })?;
-            let ours = !end.state().is_synchronized() || end.irs() == isn(peer.side);
-            require(ours, Property::Incarnation, || format!("{side} is connected to an earlier incarnation"))?;
-            let refused = matches!(end.closed, Some(CloseReason::Reset | CloseReason::Refused));
-            require(!refused || gave_up || deceived, Property::ResetHasACause, || {
-                format!("{side} was told {:?}, and nobody gave up", end.closed)
-            })?;
-        }
-        Ok(())
-    }
-
-    /// `side` sends an RST on the way from `from` to `to`.
-    fn check_reset(&self, from: &World, to: &World, side: Side) -> Result<(), Violation> {
-        let peaceful = from.left == self.untouched() && to.left == self.untouched();
-        let gave_up = self.pair(to).iter().any(|end| end.gave_up());
-        let state = self.ends.get(from.ends[side.index()]).state();
-        let late = self.scope.order == Order::Any && state == State::Closed;
-        require(!peaceful || gave_up || late, Property::NoResetInPeace, || format!("{side} sends an RST in {state}"))
-    }
-
-    /// What must hold where nothing is under way and no timer runs.
-    fn check_rest(&mut self, world: &World) -> Result<(), Violation> {
-        let ends = self.pair(world);
-        let states = ends.map(Endpoint::state);
-        let describe = |end: &Endpoint| match end.closed {
-            Some(reason) => format!("CLOSED ({reason:?})"),
-            None => end.state().to_string(),
-        };
-        let text = format!("{} / {}", describe(ends[0]), describe(ends[1]));
-        for end in ends {
-            let waits = matches!(end.state(), State::Closed | State::Listen);
-            require(waits || end.unacknowledged() == 0, Property::NeverStuck, || {
-                format!("{text}: {} holds unacknowledged bytes and no timer runs", end.side)
-            })?;
-        }
-        let excused = ends.iter().any(|end| end.gave_up() || end.deceived);
-        let delivered = ends[0].arrived == ends[1].sent && ends[1].arrived == ends[0].sent;
-        let good = match states {
-            [State::Closed, State::Closed] => excused || delivered,
-            [State::Established, State::Established]
-            | [State::FinWait2, State::CloseWait]
-            | [State::CloseWait, State::FinWait2] => delivered,
-            // The other has nothing to say that would tell it, or still waits for its first peer.
-            [State::Closed, open] | [open, State::Closed] => {
-                excused && matches!(open, State::Listen | State::Established | State::FinWait2 | State::CloseWait)
-            }
-            _ => false,
-        };
-        require(good, Property::NeverStuck, || format!("{text}: no timer runs, and nothing is under way"))?;
-        *self.outcomes_at_rest.entry(text).or_default() += 1;
-        Ok(())
     }
 
     /// The way to the world of this number, and one more step.

@@ -111,7 +111,10 @@ impl Connection {
             *deadline = now + (*deadline - then);
         }
         timers.probes = timers.probes.min(1);
-        (*last_sent, *resent_at, *heard) = (now, now, now);
+        (*last_sent, *resent_at) = (now, now);
+        // Only a silence shorter than the keep-alive's makes a difference.
+        let silence = config.keep_alive.map_or(Duration::ZERO, |it| it.idle.min(then - *heard));
+        *heard = Instant::from_nanos(now.as_nanos().saturating_sub(silence.as_nanos() as u64));
         *quick_acks = config.quick_acks;
         flight.forget_time(now);
         rack.forget_time(now);
