@@ -227,8 +227,8 @@ pub enum Rule {
     ResetSequence,
     /// Text is delivered only in order (RFC 9293 3.10.7.4, seventh).
     TextOrder,
-    /// What was received before is cut off (RFC 9293 3.10.7.4, seventh).
-    TrimKnownText,
+    /// What was received before is not delivered again (RFC 9293 3.10.7.4, first and seventh).
+    KnownText,
     /// A FIN counts only behind everything before it (RFC 9293 3.10.7.4, eighth).
     FinOrder,
     /// Whoever closes first waits for twice the maximum segment lifetime (RFC 9293 3.6.1).

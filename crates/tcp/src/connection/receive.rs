@@ -105,8 +105,7 @@ impl Connection {
         // and with an open one it is the state of a sender that has filled the window and lost a part.
         let at_right_edge = seq == self.rcv_nxt + self.rcv_wnd();
         let acceptable = at_right_edge || self.is_acceptable(seq, segment.sequence_len());
-        let forged_reset = flags.contains(Flags::RST) && self.config.omits(Rule::ResetSequence);
-        if (!acceptable || self.is_outdated(header)) && !forged_reset {
+        if (!acceptable || self.is_outdated(header)) && !self.omits_first_check(segment) {
             return self.on_unacceptable(segment);
         }
         self.keep_timestamp(header);
@@ -147,6 +146,13 @@ impl Connection {
         }
         // Sixth, the URG bit: urgent data is delivered in line, as RFC 9293 3.8.5 lets the interface do. Seventh, the text.
         self.receive_text(seq, segment);
+    }
+
+    /// Whether this copy is broken so that it takes the segment whatever its sequence number is.
+    fn omits_first_check(&self, segment: &Segment<'_>) -> bool {
+        let is_reset = segment.header.flags.contains(Flags::RST);
+        (is_reset && self.config.omits(Rule::ResetSequence))
+            || (!segment.payload.is_empty() && self.config.omits(Rule::KnownText))
     }
 
     /// The table of RFC 9293 3.4 (and 3.10.7.4, first step).
@@ -249,7 +255,7 @@ impl Connection {
             return;
         }
         // Cut off what is known, and what lies beyond the window.
-        if seq.before(self.rcv_nxt) && self.config.omits(Rule::TrimKnownText) {
+        if seq.before(self.rcv_nxt) && self.config.omits(Rule::KnownText) {
             seq = self.rcv_nxt;
         } else if seq.before(self.rcv_nxt) {
             let known = self.rcv_nxt.since(seq) as usize;
