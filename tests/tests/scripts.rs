@@ -95,7 +95,7 @@ fn a_machine_that_leaves_out_a_rule_fails_its_script() {
         (Rule::RetransmissionTimer, "retransmission/backs_off"),
         (Rule::ResetSequence, "attack/reset_in_the_window"),
         (Rule::TextOrder, "data/out_of_order"),
-        (Rule::TrimKnownText, "data/overlap_with_known"),
+        (Rule::KnownText, "data/overlap_with_known"),
         (Rule::FinOrder, "data/fin_behind_a_gap"),
         (Rule::TimeWait, "close/we_first"),
         (Rule::WindowEdge, "window/edge_stays_while_nobody_reads"),
