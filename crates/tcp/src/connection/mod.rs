@@ -17,6 +17,7 @@ mod timestamps;
 mod transmit;
 mod window;
 
+use alloc::boxed::Box;
 use core::net::SocketAddr;
 
 use bytes::Bytes;
@@ -196,7 +197,7 @@ pub struct Connection {
     challenges: Challenges,
     /// How many more challenge ACKs the host allows, where it has a limit of its own.
     challenge_allowance: u32,
-    reply: Option<Reply>,
+    reply: Option<Box<Reply>>,
 
     rtt: RttEstimator,
     /// Time-outs in a row without an answer.
@@ -391,7 +392,7 @@ impl Connection {
             State::SynReceived | State::Established | State::FinWait1 | State::FinWait2 | State::CloseWait
         );
         if tells_peer && let Some(to) = self.remote {
-            self.reply = Some(Reply { to, seq: self.pure_ack_seq(), ack: None });
+            self.reply = Some(Box::new(Reply { to, seq: self.pure_ack_seq(), ack: None }));
         }
         let reason = if self.state == State::TimeWait { CloseReason::Normal } else { CloseReason::Aborted };
         self.close(Input::Abort, reason);

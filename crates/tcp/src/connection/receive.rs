@@ -1,5 +1,6 @@
 //! An arriving segment: RFC 9293 3.10.7, step by step.
 
+use alloc::boxed::Box;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
@@ -372,11 +373,12 @@ impl Connection {
         if header.flags.contains(Flags::RST) || self.reply.is_some() {
             return;
         }
-        self.reply = Some(if header.flags.contains(Flags::ACK) {
+        let reply = if header.flags.contains(Flags::ACK) {
             Reply { to: from, seq: header.ack, ack: None }
         } else {
             Reply { to: from, seq: SeqNumber::default(), ack: Some(header.seq + segment.sequence_len()) }
-        });
+        };
+        self.reply = Some(Box::new(reply));
     }
 
     /// Sends a challenge ACK, within the limit (RFC 5961 7).

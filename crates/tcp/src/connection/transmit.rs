@@ -49,7 +49,7 @@ impl Connection {
         self.advance_clock(now);
         if let Some(reply) = self.reply.take() {
             self.counters.segments_sent += 1;
-            return Some(self.transmit_reset(reply, out));
+            return Some(self.transmit_reset(&reply, out));
         }
         let to = self.remote?;
         let sent = match self.state {
@@ -68,7 +68,7 @@ impl Connection {
         })
     }
 
-    fn transmit_reset(&self, reply: Reply, out: &mut BytesMut) -> Transmit {
+    fn transmit_reset(&self, reply: &Reply, out: &mut BytesMut) -> Transmit {
         let flags = if reply.ack.is_some() { Flags::RST | Flags::ACK } else { Flags::RST };
         let header = Header { seq: reply.seq, ack: reply.ack.unwrap_or_default(), flags, ..self.header(reply.to) };
         self.emit(reply.to, header, out)
