@@ -1,5 +1,6 @@
 //! What the user may choose.
 
+use alloc::sync::Arc;
 use core::time::Duration;
 
 use crate::congestion::Congestion;
@@ -168,6 +169,12 @@ impl Config {
     pub(crate) fn initial_capacity(&self) -> u32 {
         // `sanitized` keeps it below 2^30.
         self.initial_recv_capacity as u32
+    }
+
+    /// The same with every value in its documented range, and shared with whoever else holds it if that changes nothing.
+    pub(crate) fn shared(config: Arc<Self>) -> Arc<Self> {
+        let sane = (*config).clone().sanitized();
+        if sane == *config { config } else { Arc::new(sane) }
     }
 
     /// Our MSS between addresses of this family.

@@ -18,6 +18,7 @@ mod transmit;
 mod window;
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::net::SocketAddr;
 
 use bytes::Bytes;
@@ -120,7 +121,8 @@ pub struct Connection {
     local: SocketAddr,
     /// Not known in LISTEN.
     remote: Option<SocketAddr>,
-    config: Config,
+    /// Shared by the connections of a listener, as it is a good part of what an idle one takes.
+    config: Arc<Config>,
     /// Changes only in [`Connection::step`].
     state: State,
     /// Whether the connection began in LISTEN.
@@ -234,8 +236,16 @@ impl Connection {
     ///
     /// `isn` is the initial sequence number. It must be hard to guess for others and must not repeat soon (RFC 9293
     /// 3.4.1); drawing it is the caller's part.
-    pub fn connect(now: Instant, local: SocketAddr, remote: SocketAddr, isn: SeqNumber, config: Config) -> Self {
-        let mut connection = Self::closed(local, isn, config);
+    ///
+    /// Many connections with the same settings may share them: `config` is a [`Config`] or an `Arc` of one.
+    pub fn connect(
+        now: Instant,
+        local: SocketAddr,
+        remote: SocketAddr,
+        isn: SeqNumber,
+        config: impl Into<Arc<Config>>,
+    ) -> Self {
+        let mut connection = Self::closed(local, isn, Config::shared(config.into()));
         connection.advance_clock(now);
         connection.remote = Some(remote);
         connection.step(Input::ActiveOpen);
@@ -245,15 +255,14 @@ impl Connection {
     /// Waits for one connection from any peer (RFC 9293 3.10.1, passive).
     ///
     /// `local` is the address that segments must be sent to: a concrete one, because the checksum covers it.
-    pub fn listen(local: SocketAddr, isn: SeqNumber, config: Config) -> Self {
-        let mut connection = Self::closed(local, isn, config);
+    pub fn listen(local: SocketAddr, isn: SeqNumber, config: impl Into<Arc<Config>>) -> Self {
+        let mut connection = Self::closed(local, isn, Config::shared(config.into()));
         connection.passive = true;
         connection.step(Input::PassiveOpen);
         connection
     }
 
-    fn closed(local: SocketAddr, isn: SeqNumber, config: Config) -> Self {
-        let config = config.sanitized();
+    fn closed(local: SocketAddr, isn: SeqNumber, config: Arc<Config>) -> Self {
         let mss = u32::from(config.mss_for(local.is_ipv6()));
         Self {
             local,
@@ -470,7 +479,7 @@ impl Connection {
     /// Back to LISTEN, as if the peer had never called (RFC 9293 3.10.7.4). What was queued for it is dropped.
     fn relisten(&mut self) {
         let Some(state) = self.state.on(Input::Relisten) else { return };
-        let fresh = Self::closed(self.local, self.iss, self.config.clone());
+        let fresh = Self::closed(self.local, self.iss, Arc::clone(&self.config));
         let (shutdown, recv_shutdown) = (self.shutdown_queued, self.recv_shutdown);
         *self = Self { state, passive: true, now: self.now, recv_shutdown, ..fresh };
         if shutdown {

@@ -3,6 +3,7 @@
 mod cookies;
 mod syn_queue;
 
+use alloc::sync::Arc;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
@@ -120,6 +121,8 @@ pub struct ListenerStatistics {
 pub struct Listener {
     local: SocketAddr,
     config: ListenerConfig,
+    /// Of all its connections.
+    shared: Arc<Config>,
     isn: IsnGenerator,
     cookies: Cookies,
     queue: SynQueue,
@@ -163,6 +166,7 @@ impl Listener {
             queue: SynQueue::new(SipKey::draw(&mut rng)),
             outbox: Outbox::new(config.max_replies),
             waiting: 0,
+            shared: Config::shared(Arc::new(config.connection.clone())),
             last_cookie: None,
             challenges: ChallengeLimit::default(),
             statistics: ListenerStatistics::default(),
@@ -247,7 +251,7 @@ impl Listener {
                 iss = old + (u32::from(u16::MAX) + 2);
             }
             let entry = Entry::new(self.now, tuple, iss, syn);
-            let mut connection = entry.open(&self.config.connection);
+            let mut connection = entry.open(&self.shared);
             if connection.state() != State::SynReceived {
                 return;
             }
@@ -263,7 +267,7 @@ impl Listener {
 
     /// A segment of a handshake that is under way: the connection that would be there decides.
     fn on_known(&mut self, key: Key, tuple: FourTuple, segment: &Segment<'_>) -> Option<Connection> {
-        let mut connection = self.queue.get(key)?.replay(&self.config.connection);
+        let mut connection = self.queue.get(key)?.replay(&self.shared);
         self.challenges.refill(self.now, self.config.challenge_acks);
         *connection.challenge_allowance() = self.challenges.left;
         connection.handle_segment(self.now, tuple.remote().ip(), segment);
@@ -316,7 +320,7 @@ impl Listener {
             cookies::decode_options(timestamps.echo, &mut options);
         }
         let syn = Header { seq: irs, flags: Flags::SYN, window: header.window, options, ..*header };
-        let mut connection = Entry::new(self.now, tuple, cookie, &syn).open(&self.config.connection);
+        let mut connection = Entry::new(self.now, tuple, cookie, &syn).open(&self.shared);
         discard_output(&mut connection, self.now);
         connection.forget_timing();
         connection.handle_segment(self.now, tuple.remote().ip(), segment);
@@ -339,7 +343,7 @@ impl Listener {
             options.sack_permitted = syn.options.sack_permitted;
         }
         let syn = Header { flags: Flags::SYN, options, ..*syn };
-        let mut connection = Entry::new(self.now, tuple, cookie, &syn).open(&self.config.connection);
+        let mut connection = Entry::new(self.now, tuple, cookie, &syn).open(&self.shared);
         let mut scratch = BytesMut::new();
         let Some(_) = connection.poll_transmit(self.now, &mut scratch) else { return };
         let (source, destination) = (tuple.local().ip(), tuple.remote().ip());
@@ -387,7 +391,7 @@ impl Listener {
 
     fn on_timeout(&mut self, key: Key) {
         let Some(mut entry) = self.queue.get(key).copied() else { return };
-        let mut connection = entry.replay(&self.config.connection);
+        let mut connection = entry.replay(&self.shared);
         // Where the caller comes late, several repetitions may be over; one is sent.
         while let Some(at) = connection.poll_timeout().filter(|at| *at <= self.now) {
             connection.handle_timeout(at);

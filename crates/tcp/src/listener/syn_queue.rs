@@ -1,5 +1,6 @@
 //! Connections of which only a SYN is known.
 
+use alloc::sync::Arc;
 use core::fmt;
 
 use bytes::BytesMut;
@@ -54,7 +55,7 @@ impl Entry {
     }
 
     /// The connection in SYN-RECEIVED as it would be by now: everything that was sent has left it.
-    pub(super) fn replay(&self, config: &Config) -> Connection {
+    pub(super) fn replay(&self, config: &Arc<Config>) -> Connection {
         let mut connection = self.open(config);
         discard_output(&mut connection, self.at);
         for _ in 0..self.retries {
@@ -67,9 +68,9 @@ impl Entry {
 
     /// The connection to which the SYN has just arrived, with the SYN-ACK ready; in LISTEN if it does not take that
     /// SYN.
-    pub(super) fn open(&self, config: &Config) -> Connection {
+    pub(super) fn open(&self, config: &Arc<Config>) -> Connection {
         let (local, remote) = (self.tuple.local(), self.tuple.remote());
-        let mut connection = Connection::listen(local, self.iss, config.clone());
+        let mut connection = Connection::listen(local, self.iss, Arc::clone(config));
         let header = Header {
             source_port: remote.port(),
             destination_port: local.port(),

@@ -12,6 +12,7 @@ mod transmit;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::sync::Arc;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use drywire_core::{Instant, Rng, Seed};
@@ -164,6 +165,8 @@ pub struct Stack {
     rng: Rng,
     limit_key: SipKey,
 
+    /// The settings of the connection that was opened last.
+    last_config: Arc<Config>,
     demux: Demux,
     sockets: Slab<Box<Socket>>,
     timers: TimerHeap,
@@ -205,6 +208,7 @@ impl Stack {
             demux: Demux::new(SipKey::draw(&mut rng)),
             limit_key: SipKey::draw(&mut rng),
             rng,
+            last_config: Arc::new(Config::default()),
             sockets: Slab::new(),
             timers: TimerHeap::default(),
             time_waits: Slab::new(),
@@ -273,7 +277,7 @@ impl Stack {
         }
         let local = tuple.local();
         let isn = self.isn.isn(self.now, local, remote);
-        let config = self.clamp_mss(config);
+        let config = self.share(self.clamp_mss(config));
         let connection = Connection::connect(self.now, local, remote, isn, config);
         Ok(ConnectionHandle(self.insert(connection, tuple, None)))
     }
@@ -307,11 +311,19 @@ impl Stack {
         Ok(SocketAddr::new(local.ip(), port))
     }
 
-    /// The MSS for packets of our MTU over IPv4; over IPv6 the connection takes off what that header is longer.
+    /// With an MSS for packets of our MTU over IPv4; over IPv6 the connection takes off what that header is longer.
     fn clamp_mss(&self, mut config: Config) -> Config {
         let headers = (header_len(&IpAddr::V4(Ipv4Addr::UNSPECIFIED)) + Header::MIN_LEN) as u16;
         config.mss = config.mss.min(self.config.mtu.saturating_sub(headers));
         config
+    }
+
+    /// Connections that are opened with the same settings share them.
+    fn share(&mut self, config: Config) -> Arc<Config> {
+        if *self.last_config != config {
+            self.last_config = Arc::new(config);
+        }
+        Arc::clone(&self.last_config)
     }
 
     /// Waits for connections at `local`; an unspecified address stands for all of ours of its family.
