@@ -1,5 +1,6 @@
 //! The retransmission time-out (RFC 6298).
 
+use alloc::sync::Arc;
 use core::time::Duration;
 
 use crate::Config;
@@ -13,14 +14,14 @@ pub(crate) struct RttEstimator {
     rto: Duration,
     /// How often the time-out was doubled since the last measurement.
     backoff: u32,
-    min: Duration,
-    max: Duration,
+    /// For its least and its longest time-out.
+    config: Arc<Config>,
 }
 
 impl RttEstimator {
-    pub(crate) fn new(config: &Config) -> Self {
-        let (min, max) = (config.min_rto, config.max_rto);
-        Self { srtt: None, rttvar: Duration::ZERO, rto: config.initial_rto, backoff: 0, min, max }
+    pub(crate) fn new(config: &Arc<Config>) -> Self {
+        let rto = config.initial_rto;
+        Self { srtt: None, rttvar: Duration::ZERO, rto, backoff: 0, config: Arc::clone(config) }
     }
 
     /// Takes the round-trip time of a segment that was sent only once (Karn's algorithm, RFC 6298 3).
@@ -39,7 +40,7 @@ impl RttEstimator {
         };
         self.srtt = Some(srtt);
         // The clock counts nanoseconds, so G of RFC 6298 2.3 is nothing beside the minimum.
-        self.rto = (srtt + self.rttvar * 4).max(self.min).min(self.max);
+        self.rto = (srtt + self.rttvar * 4).max(self.config.min_rto).min(self.config.max_rto);
         // RFC 6298 5, closing note: a measurement collapses the back-off.
         self.backoff = 0;
     }
@@ -67,7 +68,7 @@ impl RttEstimator {
     /// The time-out after `doublings` doublings, whatever the back-off is now.
     pub(crate) fn backed_off(&self, doublings: u32) -> Duration {
         // 2^16 times the least of one millisecond is beyond a minute already.
-        self.rto.saturating_mul(1 << doublings.min(16)).min(self.max)
+        self.rto.saturating_mul(1 << doublings.min(16)).min(self.config.max_rto)
     }
 
     /// RFC 6298 5.5: doubles the time-out.
@@ -78,7 +79,7 @@ impl RttEstimator {
     /// RFC 6298 5.7: the handshake had to be repeated and nothing was measured, so data starts with three seconds.
     pub(crate) fn handshake_timed_out(&mut self) {
         if self.srtt.is_none() {
-            self.rto = Duration::from_secs(3).max(self.min).min(self.max);
+            self.rto = Duration::from_secs(3).max(self.config.min_rto).min(self.config.max_rto);
             self.backoff = 0;
         }
     }
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
 
     fn estimator() -> RttEstimator {
-        RttEstimator::new(&Config::default().sanitized())
+        RttEstimator::new(&Arc::new(Config::default().sanitized()))
     }
 
     const fn ms(n: u64) -> Duration {

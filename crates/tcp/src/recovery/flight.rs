@@ -1,10 +1,11 @@
 //! What is in flight: one record for each segment, by sequence number and by time (RFC 6675 3, RFC 8985 5).
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
 
 use drywire_core::Instant;
 
-use crate::SeqNumber;
+use crate::{SackBlocks, SeqNumber};
 
 /// What is known of a segment that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,7 +59,8 @@ pub(crate) struct Flight {
     sacked_bytes: u32,
     sacked_segments: u32,
     /// The blocks that the peer reported last: what they cover is not looked at again.
-    seen: [Option<(SeqNumber, SeqNumber)>; 4],
+    /// Most of the time there are none, and then they take no room.
+    seen: Option<Box<SackBlocks>>,
 }
 
 impl Default for Flight {
@@ -72,7 +74,7 @@ impl Default for Flight {
             lost_bytes: 0,
             sacked_bytes: 0,
             sacked_segments: 0,
-            seen: [None; 4],
+            seen: None,
         }
     }
 }
@@ -159,7 +161,7 @@ impl Flight {
                     front.start = ack;
                 }
                 // What is left of it may be whole in a block that had only a part of it.
-                self.seen = [None; 4];
+                self.seen = None;
             }
         }
         bytes
@@ -170,7 +172,7 @@ impl Flight {
     /// Only whole segments count: what a peer reports that cuts them otherwise is told again by its acknowledgment.
     pub(crate) fn sack(&mut self, left: SeqNumber, right: SeqNumber, mut delivered: impl FnMut(&Sent)) -> u32 {
         let (mut from, mut to) = (left, right);
-        for (seen_left, seen_right) in self.seen.iter().flatten() {
+        for (seen_left, seen_right) in self.seen.iter().flat_map(|seen| seen.as_slice()) {
             if seen_left.at_or_before(from) && seen_right.after(from) {
                 from = seen_right.min(to);
             }
@@ -197,9 +199,14 @@ impl Flight {
 
     /// Remembers the blocks of an acknowledgment, so that the next one costs only what it says anew.
     pub(crate) fn remember(&mut self, blocks: &[(SeqNumber, SeqNumber)]) {
-        self.seen = [None; 4];
-        for (slot, block) in self.seen.iter_mut().zip(blocks) {
-            *slot = Some(*block);
+        if blocks.is_empty() {
+            self.seen = None;
+            return;
+        }
+        let seen = self.seen.get_or_insert_default();
+        **seen = SackBlocks::new();
+        for (left, right) in blocks {
+            seen.push(*left, *right);
         }
     }
 
@@ -227,7 +234,7 @@ impl Flight {
         // RFC 2018 8: a peer that holds the first segment but does not acknowledge it has dropped what it held.
         let reneged = self.sent.front().is_some_and(|sent| sent.fate == Fate::Sacked);
         if reneged {
-            self.seen = [None; 4];
+            self.seen = None;
         }
         for number in self.first..self.first + self.sent.len() as u64 {
             let fate = self.get(number).map(|sent| sent.fate);
