@@ -70,6 +70,10 @@ impl TimerHeap {
     fn remove(&mut self, position: usize) -> u32 {
         let (_, owner) = self.heap.swap_remove(position);
         self.positions[owner as usize] = NOWHERE;
+        if self.heap.capacity() > 64 && self.heap.len() < self.heap.capacity() / 4 {
+            // Law 3: the idle have no timers, and leave no room behind.
+            self.heap.shrink_to(self.heap.capacity() / 2);
+        }
         if position < self.heap.len() {
             self.note(position);
             self.up(position);

@@ -1,5 +1,6 @@
 //! CUBIC (RFC 9438), in integers only: the same on every platform.
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use drywire_core::Instant;
@@ -19,7 +20,7 @@ pub struct Cubic {
     /// `cwnd_prior`: the same, before fast convergence.
     prior: u32,
     /// The stage of congestion avoidance, if it has begun.
-    epoch: Option<Epoch>,
+    epoch: Option<Box<Epoch>>,
 }
 
 /// A stage of congestion avoidance (RFC 9438 4.2).
@@ -70,7 +71,7 @@ impl Cubic {
 
     fn avoid_congestion(&mut self, acked: &Acked) {
         let mut epoch = match self.epoch.take() {
-            Some(epoch) => epoch,
+            Some(epoch) => *epoch,
             None => self.epoch(acked.now),
         };
         let (cwnd, bytes) = (u64::from(self.cwnd.max(1)), u64::from(acked.bytes));
@@ -98,7 +99,7 @@ impl Cubic {
             epoch.rest %= cwnd;
             self.cwnd = self.cwnd.saturating_add(u32::try_from(step).unwrap_or(u32::MAX));
         }
-        self.epoch = Some(epoch);
+        self.epoch = Some(Box::new(epoch));
     }
 
     /// RFC 9438 4.6 and 4.7.
