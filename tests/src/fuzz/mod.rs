@@ -20,6 +20,7 @@ targets! {
     tcp_connection,
     tcp_pair,
     tcp_segment,
+    tcp_stack,
     ws_connection,
     ws_handshake,
 }
