@@ -38,10 +38,13 @@
 //! - Nagle's algorithm, delayed acknowledgments, keep-alive, the user timeout, a receive buffer that grows with its use.
 //! - ICMP errors and the path MTU (RFC 1191, RFC 8201, RFC 5927); segmentation offload; [`Info`].
 //!
+//! - A [`Listener`] with a SYN queue and SYN cookies (RFC 4987), and a [`Stack`] of many connections behind IPv4 and IPv6
+//!   packets ([`ip`]), with TIME-WAIT outside of the connections (RFC 6191), initial sequence numbers (RFC 6528),
+//!   ephemeral ports (RFC 6056), datagrams (RFC 768) and echo replies.
+//!
 //! # Out of scope
 //!
-//! - IP, and telling connections apart: the caller hands in the segments of one connection (or of one listener).
-//! - Choosing initial sequence numbers and ports.
+//! - Fragments, routing and neighbours: the stack sits behind one link that carries IP packets.
 //! - Sending urgent data; `docs/design/tcp.md` lists what else is not there yet.
 //!
 //! # From the first segment to the last
