@@ -1,0 +1,51 @@
+//! drywire beside its peers: both sides in one run, medians and ratios printed. `docs/performance.md` tells how to read it.
+
+mod bulk;
+mod drywire_host;
+mod host;
+mod idle;
+mod loss;
+mod smoltcp_host;
+mod summary;
+mod wire;
+
+use std::alloc::System;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+/// Counts the bytes in use, for `idle`.
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// drywire beside smoltcp.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Bytes one way between two hosts on one core, through queues of IP packets in memory.
+    Bulk(bulk::Arguments),
+    /// Goodput by loss rate and buffer size at a round-trip time of 100 ms, in virtual time.
+    Loss(loss::Arguments),
+    /// Bytes an idle connection, and nanoseconds a packet of one active flow among many.
+    Idle(idle::Arguments),
+}
+
+/// The implementations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Side {
+    Drywire,
+    Smoltcp,
+}
+
+fn main() {
+    match Arguments::parse().what {
+        What::Bulk(arguments) => bulk::run(&arguments),
+        What::Loss(arguments) => loss::run(&arguments),
+        What::Idle(arguments) => idle::run(&arguments),
+    }
+}
