@@ -177,6 +177,7 @@ impl<'a> Packet<'a> {
     /// assert_eq!(Packet::parse(&wire), Ok(Packet { header, payload: b"payload" }));
     /// # Ok::<(), core::net::AddrParseError>(())
     /// ```
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
         match bytes.first().ok_or(ParseError::Truncated)? >> 4 {
             4 => v4::parse(bytes),

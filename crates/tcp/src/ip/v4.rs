@@ -16,6 +16,7 @@ const NO_OPERATION: u8 = 1;
 const LOOSE_SOURCE_ROUTE: u8 = 131;
 const STRICT_SOURCE_ROUTE: u8 = 137;
 
+#[inline]
 pub(super) fn parse(bytes: &[u8]) -> Result<Packet<'_>, ParseError> {
     let fixed: &[u8; HEADER_LEN] = bytes.first_chunk().ok_or(ParseError::Truncated)?;
     let header_len = usize::from(fixed[0] & 15) * 4;
@@ -53,6 +54,7 @@ pub(super) fn parse_quoted(bytes: &[u8]) -> Result<Packet<'_>, ParseError> {
     Ok(Packet { header: header(fixed), payload })
 }
 
+#[inline]
 fn header(fixed: &[u8; HEADER_LEN]) -> Header {
     let [_, tos, _, _, _, _, _, _, hop_limit, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = *fixed;
     Header {

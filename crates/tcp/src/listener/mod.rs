@@ -145,9 +145,14 @@ pub(crate) struct ChallengeLimit {
 }
 
 impl ChallengeLimit {
+    /// Whether the last second is over.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        !self.begun || now - self.since >= Duration::from_secs(1)
+    }
+
     /// Begins a new second if the last one is over.
     pub(crate) fn refill(&mut self, now: Instant, limit: u32) {
-        if !self.begun || now - self.since >= Duration::from_secs(1) {
+        if self.is_over(now) {
             *self = Self { since: now, left: limit, begun: true };
         }
     }

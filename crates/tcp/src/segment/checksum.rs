@@ -91,10 +91,19 @@ pub(crate) fn segment(source: IpAddr, destination: IpAddr, segment: &[u8]) -> u1
 /// The same for any protocol with this pseudo-header (RFC 768, RFC 8200 8.1).
 pub(crate) fn transport(source: IpAddr, destination: IpAddr, protocol: u8, bytes: &[u8]) -> u16 {
     let mut sum = Sum::default();
-    for address in [source, destination] {
-        match address {
-            IpAddr::V4(address) => sum.add(&address.octets()),
-            IpAddr::V6(address) => sum.add(&address.octets()),
+    match (source, destination) {
+        // The usual case, in two additions.
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            sum.total += u64::from(u32::from_ne_bytes(source.octets()));
+            sum.total += u64::from(u32::from_ne_bytes(destination.octets()));
+        }
+        _ => {
+            for address in [source, destination] {
+                match address {
+                    IpAddr::V4(address) => sum.add(&address.octets()),
+                    IpAddr::V6(address) => sum.add(&address.octets()),
+                }
+            }
         }
     }
     // RFC 9293 3.1 has 16 bits of length and RFC 8200 8.1 has 32: the sums agree.

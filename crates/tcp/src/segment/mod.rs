@@ -239,6 +239,7 @@ impl<'a> Segment<'a> {
     /// Reads a segment and checks its checksum, for which the addresses of the IP packet are needed.
     ///
     /// Reserved bits and unknown options are ignored, as RFC 9293 3.1 and 3.2 require.
+    #[inline]
     pub fn parse(bytes: &'a [u8], source: IpAddr, destination: IpAddr) -> Result<Self, ParseError> {
         let fixed: &[u8; Header::MIN_LEN] = bytes.first_chunk().ok_or(ParseError::Truncated(bytes.len()))?;
         let words = fixed[12] >> 4;

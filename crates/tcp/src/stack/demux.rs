@@ -23,6 +23,8 @@ pub(super) enum Target {
 pub(super) struct Demux {
     table: HashTable<u32>,
     key: SipKey,
+    /// The connection that was found last: packets come in trains, and the next one is likely for the same.
+    recent: Option<u32>,
 }
 
 /// In the table, the entries in TIME-WAIT have this bit.
@@ -33,7 +35,7 @@ type TimeWaits = Slab<time_wait::Entry>;
 
 impl Demux {
     pub(super) fn new(key: SipKey) -> Self {
-        Self { table: HashTable::new(), key }
+        Self { table: HashTable::new(), key, recent: None }
     }
 
     fn hash(&self, tuple: &FourTuple) -> u64 {
@@ -50,9 +52,28 @@ impl Demux {
         }
     }
 
+    /// The same for a segment that has arrived.
+    pub(super) fn find_again(
+        &mut self,
+        sockets: &Sockets,
+        time_waits: &TimeWaits,
+        tuple: &FourTuple,
+    ) -> Option<Target> {
+        if let Some(id) = self.recent
+            && tuple_of(sockets, time_waits, id).as_ref() == Some(tuple)
+        {
+            return sockets.key_at(id).map(Target::Connection);
+        }
+        let found = self.find(sockets, time_waits, tuple);
+        if let Some(Target::Connection(key)) = found {
+            self.recent = Some(key.index());
+        }
+        found
+    }
+
     pub(super) fn insert(&mut self, sockets: &Sockets, time_waits: &TimeWaits, tuple: &FourTuple, target: Target) {
         let hash = self.hash(tuple);
-        let Self { table, key } = self;
+        let Self { table, key, .. } = self;
         table.insert_unique(hash, id_of(target), |id| {
             tuple_of(sockets, time_waits, *id).map_or(0, |tuple| key.fast(tuple.to_bytes().as_slice()))
         });
@@ -60,6 +81,9 @@ impl Demux {
 
     pub(super) fn remove(&mut self, tuple: &FourTuple, target: Target) {
         let id = id_of(target);
+        if self.recent == Some(id) {
+            self.recent = None;
+        }
         if let Ok(found) = self.table.find_entry(self.hash(tuple), |other| *other == id) {
             found.remove();
         }

@@ -23,7 +23,7 @@ impl Stack {
             Ok(packet) => packet,
             Err(error) => return self.count_ip_error(error),
         };
-        if !self.addresses.contains(&packet.header.destination) {
+        if !self.is_ours(packet.header.destination) {
             self.statistics.ip_not_ours += 1;
             return;
         }
@@ -34,6 +34,15 @@ impl Stack {
             Protocol::ICMPV6 if packet.header.source.is_ipv6() => self.on_icmp(&packet),
             _ => self.statistics.ip_protocol += 1,
         }
+    }
+
+    fn is_ours(&self, address: IpAddr) -> bool {
+        // Most hosts have one of each family.
+        let first = match address {
+            IpAddr::V4(address) => self.first_v4 == Some(address),
+            IpAddr::V6(address) => self.first_v6 == Some(address),
+        };
+        first || self.addresses.contains(&address)
     }
 
     fn count_ip_error(&mut self, error: ip::ParseError) {
@@ -64,7 +73,7 @@ impl Stack {
             SocketAddr::new(destination, segment.header.destination_port),
             SocketAddr::new(source, segment.header.source_port),
         );
-        match self.find(&tuple) {
+        match self.demux.find_again(&self.sockets, &self.time_waits, &tuple) {
             Some(Target::Connection(key)) => self.on_connection_segment(key, source, &segment),
             Some(Target::TimeWait(key)) => self.on_time_wait_segment(key, tuple, &segment),
             None => self.on_unknown_segment(tuple, &segment, None),
@@ -258,6 +267,9 @@ impl Stack {
     /// Begins a new second of challenge ACKs. How many there are differs from one to the next in a way that only we know:
     /// with a fixed number, who sees how many are left knows whether a guessed segment fits (CVE-2016-5696).
     fn refill_challenges(&mut self) {
+        if !self.challenges.is_over(self.now) {
+            return;
+        }
         let most = self.config.challenge_acks;
         let held_back = self.limit_key.fast(&self.now.as_millis().to_be_bytes()) % u64::from(most / 2 + 1);
         self.challenges.refill(self.now, most - held_back as u32);
