@@ -20,8 +20,8 @@ impl Connection {
     /// [`poll_transmit`](Self::poll_transmit).
     pub fn handle_segment(&mut self, now: Instant, source: IpAddr, segment: &Segment<'_>) {
         self.advance_clock(now);
-        let from = SocketAddr::new(source, segment.header.source_port);
-        let is_ours = self.remote.is_none_or(|remote| (remote.ip(), remote.port()) == (from.ip(), from.port()));
+        let port = segment.header.source_port;
+        let is_ours = self.remote.is_none_or(|remote| remote.port() == port && remote.ip() == source);
         if !is_ours
             || segment.header.destination_port != self.local.port()
             || !is_possible_peer(self.local.ip(), source)
@@ -30,6 +30,7 @@ impl Connection {
         }
         self.counters.segments_received += 1;
         self.counters.data_segments_received += u64::from(!segment.payload.is_empty());
+        let from = SocketAddr::new(source, port);
         match self.state {
             State::Closed => self.on_closed(from, segment),
             State::Listen => self.on_listen(from, segment),

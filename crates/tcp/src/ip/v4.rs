@@ -96,7 +96,12 @@ pub(super) fn fill(header: &Header, source: Ipv4Addr, destination: Ipv4Addr, pac
     room[9] = header.protocol.0;
     room[12..16].copy_from_slice(&source.octets());
     room[16..20].copy_from_slice(&destination.octets());
+    // From the values and not from the bytes: reading back what was just written in smaller pieces stalls the processor.
     let mut sum = Sum::default();
-    sum.add(room);
+    sum.add_number(u32::from_be_bytes([room[0], room[1], 0, 0]) | u32::from(total_len));
+    sum.add_number(u32::from(DONT_FRAGMENT));
+    sum.add_number(u32::from_be_bytes([header.hop_limit, header.protocol.0, 0, 0]));
+    sum.add_number(source.to_bits());
+    sum.add_number(destination.to_bits());
     room[10..12].copy_from_slice(&sum.finish().to_be_bytes());
 }

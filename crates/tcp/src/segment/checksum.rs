@@ -49,6 +49,12 @@ impl Sum {
         self.odd ^= bytes.len() % 2 == 1;
     }
 
+    /// Adds the four bytes of `number`, the highest first. What came before must be even.
+    pub(crate) fn add_number(&mut self, number: u32) {
+        debug_assert!(!self.odd, "a number begins at an even offset");
+        self.total += u64::from(number.to_be());
+    }
+
     /// The checksum: the complement of the folded sum, in host order.
     pub(crate) fn finish(self) -> u16 {
         !u16::from_be_bytes(fold(self.total).to_ne_bytes())
@@ -92,10 +98,9 @@ pub(crate) fn segment(source: IpAddr, destination: IpAddr, segment: &[u8]) -> u1
 pub(crate) fn transport(source: IpAddr, destination: IpAddr, protocol: u8, bytes: &[u8]) -> u16 {
     let mut sum = Sum::default();
     match (source, destination) {
-        // The usual case, in two additions.
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
-            sum.total += u64::from(u32::from_ne_bytes(source.octets()));
-            sum.total += u64::from(u32::from_ne_bytes(destination.octets()));
+            sum.add_number(source.to_bits());
+            sum.add_number(destination.to_bits());
         }
         _ => {
             for address in [source, destination] {
@@ -107,8 +112,8 @@ pub(crate) fn transport(source: IpAddr, destination: IpAddr, protocol: u8, bytes
         }
     }
     // RFC 9293 3.1 has 16 bits of length and RFC 8200 8.1 has 32: the sums agree.
-    sum.add(&(bytes.len() as u32).to_be_bytes());
-    sum.add(&[0, protocol]);
+    sum.add_number(bytes.len() as u32);
+    sum.add_number(u32::from(protocol));
     sum.add(bytes);
     sum.finish()
 }

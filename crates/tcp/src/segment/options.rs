@@ -88,6 +88,14 @@ impl Options {
     /// Reads the option part of a header. Of an option that comes twice, the last counts.
     pub(super) fn parse(mut rest: &[u8]) -> Result<Self, ParseError> {
         let mut options = Self::default();
+        // What nearly every segment has, as RFC 7323 appendix A lays it out.
+        if let Some((&[NO_OPERATION, NO_OPERATION, TIMESTAMPS, 10, ref words @ ..], behind)) =
+            rest.split_first_chunk::<12>()
+        {
+            let (value, echo) = two_words(*words);
+            options.timestamps = Some(Timestamps { value, echo });
+            rest = behind;
+        }
         while let Some((&kind, behind)) = rest.split_first() {
             match kind {
                 END => break,
