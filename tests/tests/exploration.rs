@@ -57,11 +57,8 @@ fn deep_scopes() -> Vec<(&'static str, Scope)> {
         ("a loss and a duplicate", Scope { losses: 1, duplicates: 1, channel: 3, ..both.clone() }),
         ("two early timers and a loss", Scope { losses: 1, early_timers: 2, ..both.clone() }),
         ("two segments of an earlier incarnation", Scope { earlier: 2, ..both.clone() }),
-        ("all that can go wrong, and aborts", Scope { aborts: true, ..all }),
-        (
-            "a loss, an early timer and aborts, simultaneous open",
-            Scope { losses: 1, early_timers: 1, aborts: true, ..simultaneous },
-        ),
+        ("all that can go wrong, and aborts", Scope { bytes: [1, 0], aborts: true, ..all }),
+        ("a loss and aborts, simultaneous open", Scope { losses: 1, aborts: true, ..simultaneous }),
     ]
 }
 

@@ -24,6 +24,7 @@
 //!   random places. The first thing to test a machine with.
 //! * [`TcpPair`]: two TCP endpoints that send, read, compare every byte and close.
 //! * [`TcpHost`] and [`World`]: machines on our own TCP on the network, with applications, every segment observed.
+//! * [`explore`]: every order of events of two TCP endpoints within a budget, instead of a sample.
 //! * [`Schedule`] and [`Digest`]: an event queue in virtual time, and the fingerprint by which two runs are compared.
 //!
 //! # Out of scope

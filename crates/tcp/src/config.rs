@@ -222,7 +222,7 @@ impl Default for Config {
     }
 }
 
-/// A rule of TCP that a broken copy can leave out ([`Config::omits`]), to prove that the tests notice.
+/// A rule of TCP that a broken copy can leave out, to prove that the tests notice.
 ///
 /// Without the feature `fault-injection` no copy can be made, and the questions for it cost nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
