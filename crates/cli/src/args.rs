@@ -1,7 +1,8 @@
 //! The command line.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -38,16 +39,57 @@ pub(crate) enum Runtime {
     Std,
 }
 
+/// What carries the bytes of the server's machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ServerRuntime {
+    /// Tasks on tokio.
+    Tokio,
+    /// Threads on std::net.
+    Std,
+    /// Our own TCP on a TUN device, one thread (Linux).
+    Tun,
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Serve {
-    /// Where to listen; port 0 picks a free one.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    pub(crate) listen: SocketAddr,
+    /// Where to listen; port 0 picks a free one [default: 127.0.0.1:8080, or port 80 of each TUN address].
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
     #[arg(long, value_enum, default_value = "tokio")]
-    pub(crate) runtime: Runtime,
+    pub(crate) runtime: ServerRuntime,
+    /// With --runtime tun, an address of our TCP, such as 10.77.0.2/24; repeat it for more.
+    #[arg(long = "tun-address", value_name = "ADDRESS/PREFIX")]
+    pub(crate) tun_addresses: Vec<TunAddress>,
+    /// With --runtime tun, the device's name [default: dry0].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tun_name: Option<String>,
+    /// With --runtime tun, take segments of up to 64 KiB from the kernel.
+    #[arg(long)]
+    pub(crate) tun_offload: bool,
     /// Do not log requests.
     #[arg(long)]
     pub(crate) quiet: bool,
+}
+
+/// An address of ours on the device, and how many bits of it the whole link shares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TunAddress {
+    pub(crate) address: IpAddr,
+    pub(crate) prefix: u8,
+}
+
+impl FromStr for TunAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+        let address: IpAddr = address.parse().map_err(|_| "not an IP address")?;
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        match prefix.map_or(Ok(bits), str::parse) {
+            Ok(prefix) if prefix <= bits => Ok(Self { address, prefix }),
+            _ => Err("not a prefix length"),
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]

@@ -17,6 +17,7 @@ use std::fmt::Display;
 use std::process::ExitCode;
 
 use clap::Parser;
+use drywire::Seed;
 
 use crate::args::{Args, Command};
 
@@ -63,6 +64,13 @@ fn report(failure: &Failure) -> ExitCode {
     ExitCode::from(failure.status)
 }
 
+/// A seed from the operating system.
+fn seed() -> Result<Seed, Failure> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| Failure::failed(format_args!("no randomness: {error}")))?;
+    Ok(Seed::from_bytes(bytes))
+}
+
 /// clap's message without its usage block.
 fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
@@ -87,6 +95,7 @@ mod tests {
             &["drywire"][..],
             &["drywire", "serve", "--runtime", "other"],
             &["drywire", "serve", "--listen", "nowhere"],
+            &["drywire", "serve", "--tun-address", "10.0.0.1/33"],
             &["drywire", "get"],
             &["drywire", "tour", "--loss", "99"],
         ] {

@@ -1,15 +1,12 @@
 //! The loop between a machine and a wire.
 
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind};
 use std::mem;
 use std::task::{Poll, ready};
 
-use drywire_core::{Buf as _, Close, Instant, RecvBuf, StreamMachine};
+use drywire_core::{Close, Instant, RecvBuf, StreamMachine};
 
 use crate::{Config, DriveError, Interest, Parts, Turn, TurnResult, Wire};
-
-/// How many pieces one gathering write takes at most.
-const PIECES: usize = 32;
 
 /// How many bytes are read at a time where nobody wants them.
 const DISCARD: usize = 8 * 1024;
@@ -260,13 +257,9 @@ impl<M: StreamMachine> Engine<M> {
             self.unflushed = false;
             self.flushed = true;
         } else {
-            let mut pieces = [IoSlice::new(&[]); PIECES];
-            let filled = transmit.chunks_vectored(&mut pieces);
-            let n = ready!(wire.write_vectored(&pieces[..filled]))?;
-            if n == 0 {
+            if ready!(wire.write_queue(transmit))? == 0 {
                 return Poll::Ready(Err(ErrorKind::WriteZero.into()));
             }
-            transmit.advance(n);
             self.unflushed = true;
             *wrote = true;
         }

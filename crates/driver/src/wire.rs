@@ -1,9 +1,12 @@
 //! What an engine needs of the thing that carries its bytes.
 
 use std::io::{self, IoSlice};
-use std::task::Poll;
+use std::task::{Poll, ready};
 
-use drywire_core::{Instant, RecvBuf};
+use drywire_core::{Buf as _, Instant, RecvBuf, SendQueue};
+
+/// How many pieces one gathering write takes at most.
+const PIECES: usize = 32;
 
 /// A non-blocking ordered byte stream with a clock, for the length of one [`poll_turn`](crate::Engine::poll_turn).
 ///
@@ -21,6 +24,16 @@ pub trait Wire {
 
     /// Writes from `pieces`, of which none is empty, and returns how many bytes it took.
     fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+
+    /// Takes bytes off the front of `queue`, which is not empty, and returns how many. A wire that keeps what it has taken
+    /// does better than the default, a gathering write.
+    fn write_queue(&mut self, queue: &mut SendQueue) -> Poll<io::Result<usize>> {
+        let mut pieces = [IoSlice::new(&[]); PIECES];
+        let filled = queue.chunks_vectored(&mut pieces);
+        let n = ready!(self.write_vectored(&pieces[..filled]))?;
+        queue.advance(n);
+        Poll::Ready(Ok(n))
+    }
 
     /// Pushes out what [`write_vectored`](Self::write_vectored) took.
     fn flush(&mut self) -> Poll<io::Result<()>>;

@@ -4,11 +4,11 @@
 //!
 //! ```text
 //!                            drywire
-//!       ┌───────────────┬───────┴───────┬───────────────┐
-//!      std            tokio          your own          sim            sockets, clocks; virtual time
-//!       └──────┬────────┴───────────────┘               │
-//!            driver                                     │             the engine of every driver
-//!              └────────────────┬───────────────────────┘
+//!       ┌──────────┬──────────┬─┴────────┬──────────────┐
+//!      std       tokio       tun      your own         sim            sockets, packets, clocks; virtual time
+//!       └──────────┴──┬───────┴──────────┘              │
+//!                  driver                               │             the engine of every driver
+//!                     └─────────┬───────────────────────┘
 //!                         StreamMachine                               six methods
 //!                   ┌───────────┴───────────┐
 //!                 http ◀────── ws          tcp                        machines: no I/O, no clock, no randomness
@@ -21,9 +21,10 @@
 //! | [`tcp`] | segments and connections | |
 //! | [`http`] | HTTP/1.1 and 1.0, server and client | |
 //! | [`ws`] | WebSocket, from the opening handshake on | |
-//! | `driver` | the engine of every driver, to write one for another runtime | `driver` (with `std` and `tokio`) |
+//! | `driver` | the engine of every driver, to write one for another runtime | `driver` (with `std`, `tokio` and `tun`) |
 //! | `std` | the driver for `std::net`, a thread for each connection | `std` (default) |
 //! | `tokio` | the driver for tokio, a task for each connection | `tokio` |
+//! | `tun` | a stack of our own TCP on a TUN device of Linux, one thread | `tun` |
 //! | `sim` | a seeded network with virtual time | `sim` |
 //!
 //! # A server in the simulator, from first byte to close
@@ -80,6 +81,8 @@ pub use drywire_sim as sim;
 pub use drywire_std as std;
 #[cfg(feature = "tokio")]
 pub use drywire_tokio as tokio;
+#[cfg(feature = "tun")]
+pub use drywire_tun as tun;
 
 /// Compiles the examples of the project's front page.
 #[cfg(all(doctest, feature = "std", feature = "tokio"))]

@@ -7,7 +7,7 @@ pub(crate) mod ws;
 use std::ops::ControlFlow;
 use std::task::Waker;
 
-use drywire::{Instant, Seed, StreamMachine};
+use drywire::{Instant, StreamMachine};
 use http::Uri;
 
 use crate::Failure;
@@ -97,13 +97,6 @@ pub(crate) trait Application<M: StreamMachine> {
 
     /// Called with each event. `Break` ends the connection where it is.
     fn event(&mut self, now: Instant, machine: &mut M, event: M::Event) -> Result<ControlFlow<()>, Failure>;
-}
-
-/// A seed from the operating system.
-fn seed() -> Result<Seed, Failure> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|error| Failure::failed(format_args!("no randomness: {error}")))?;
-    Ok(Seed::from_bytes(bytes))
 }
 
 const USER_AGENT: &str = concat!("drywire/", env!("CARGO_PKG_VERSION"));

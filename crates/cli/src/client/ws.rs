@@ -13,9 +13,9 @@ use drywire::ws::handshake::Offer;
 use drywire::ws::{CloseCode, CloseFrame, Event, Message, SendError, Utf8Bytes};
 use drywire::{Demand, Instant, RecvBuf, SendQueue, StreamMachine};
 
-use super::{Application, Destination, Field, USER_AGENT, run, seed};
-use crate::Failure;
+use super::{Application, Destination, Field, USER_AGENT, run};
 use crate::args::Ws;
+use crate::{Failure, seed};
 
 /// How many lines are read ahead of the network.
 const LINES_AHEAD: usize = 64;

@@ -2,6 +2,8 @@
 
 mod tasks;
 mod threads;
+#[cfg(target_os = "linux")]
+mod tun;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -11,14 +13,23 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::Failure;
-use crate::args::{Runtime, Serve};
+use crate::args::{Serve, ServerRuntime};
 use crate::site::Event;
 
 pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
     let log = Log { quiet: args.quiet };
+    let listen = args.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
+    let tun_options = args.tun_offload || args.tun_name.is_some() || !args.tun_addresses.is_empty();
     match args.runtime {
-        Runtime::Tokio => tasks::run(args.listen, log),
-        Runtime::Std => threads::run(args.listen, log),
+        ServerRuntime::Tokio | ServerRuntime::Std if tun_options => {
+            Err(Failure::usage("the options --tun-... need --runtime tun"))
+        }
+        ServerRuntime::Tokio => tasks::run(listen, log),
+        ServerRuntime::Std => threads::run(listen, log),
+        #[cfg(target_os = "linux")]
+        ServerRuntime::Tun => tun::run(args, log),
+        #[cfg(not(target_os = "linux"))]
+        ServerRuntime::Tun => Err(Failure::usage("--runtime tun needs Linux")),
     }
 }
 
@@ -58,7 +69,7 @@ fn announce(address: SocketAddr) -> Result<(), Failure> {
     writeln!(out, "listening on http://{address}").and_then(|()| out.flush()).map_err(Failure::failed)
 }
 
-fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
+fn cannot_listen(address: SocketAddr, error: &dyn std::fmt::Display) -> Failure {
     Failure::usage(format_args!("cannot listen on {address}: {error}"))
 }
 
