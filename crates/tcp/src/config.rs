@@ -85,6 +85,9 @@ pub struct Config {
     /// Whether [`Connection::poll_transmit`](crate::Connection::poll_transmit) may give segments of nearly 64 KiB, which
     /// whoever sends them cuts to the MSS (see [`Transmit::gso_size`](crate::Transmit::gso_size)). Default false.
     pub segmentation_offload: bool,
+    /// Whether the checksum of text is left to whoever sends it (see
+    /// [`Transmit::partial_checksum`](crate::Transmit::partial_checksum)). Default false.
+    pub checksum_offload: bool,
     /// How many ACKs a second may answer segments that look forged or out of place (RFC 5961 7). Default 10.
     pub challenge_acks: u16,
     /// The rule that this broken copy of TCP leaves out. Default none.
@@ -215,6 +218,7 @@ impl Default for Config {
             time_wait: Duration::from_secs(60),
             late_data: LateData::Reset,
             segmentation_offload: false,
+            checksum_offload: false,
             challenge_acks: 10,
             #[cfg(feature = "fault-injection")]
             omit: None,

@@ -104,6 +104,9 @@ pub struct Transmit {
     /// Set if the payload is longer than the MSS, which happens only with [`Config::segmentation_offload`]: into pieces of
     /// how many bytes it is to be cut. The last may be shorter, and alone has the FIN and PSH bits.
     pub gso_size: Option<u16>,
+    /// Set if the checksum field holds the sum of the pseudo-header alone, not complemented, which happens only with
+    /// [`Config::checksum_offload`]: whoever sends the segment, or its pieces, adds the rest.
+    pub partial_checksum: bool,
 }
 
 /// One end of a TCP connection, from its open to its close.

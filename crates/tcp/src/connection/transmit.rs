@@ -127,10 +127,16 @@ impl Connection {
         let start = out.len();
         let send = &mut self.send;
         let (source, destination) = (self.local.ip(), to.ip());
-        header.emit_with(source, destination, out, text.len, |out| send.copy_to(offset, text.len, out));
+        let copy = |out: &mut BytesMut| send.copy_to(offset, text.len, out);
+        let partial_checksum = self.config.checksum_offload;
+        if partial_checksum {
+            header.emit_partial_with(source, destination, out, text.len, copy);
+        } else {
+            header.emit_with(source, destination, out, text.len, copy);
+        }
         // The MSS is one of 16 bits.
         let gso_size = (text.len > self.snd_mss as usize).then_some(self.snd_mss as u16);
-        Some(Transmit { source: self.local, destination: to, len: out.len() - start, gso_size })
+        Some(Transmit { source: self.local, destination: to, len: out.len() - start, gso_size, partial_checksum })
     }
 
     /// An acknowledgment on its own, for whatever reason.
@@ -366,6 +372,12 @@ impl Connection {
 
     fn emit(&self, to: SocketAddr, header: Header, out: &mut BytesMut) -> Transmit {
         header.emit_with(self.local.ip(), to.ip(), out, 0, |_| {});
-        Transmit { source: self.local, destination: to, len: header.wire_len(), gso_size: None }
+        Transmit {
+            source: self.local,
+            destination: to,
+            len: header.wire_len(),
+            gso_size: None,
+            partial_checksum: false,
+        }
     }
 }

@@ -481,6 +481,6 @@ impl Header {
     pub(crate) fn emit_alone(&self, tuple: &FourTuple, out: &mut BytesMut) -> Transmit {
         let (source, destination) = (tuple.local(), tuple.remote());
         Segment { header: *self, payload: &[] }.emit(source.ip(), destination.ip(), out);
-        Transmit { source, destination, len: self.wire_len(), gso_size: None }
+        Transmit { source, destination, len: self.wire_len(), gso_size: None, partial_checksum: false }
     }
 }

@@ -5,6 +5,14 @@ use core::net::IpAddr;
 /// The protocol number of TCP, which stands in the pseudo-header.
 const TCP: u8 = 6;
 
+/// Whether the checksum of what arrived is to be checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Checksum {
+    Unknown,
+    /// The link vouches for it; the field may hold anything.
+    Verified,
+}
+
 /// A running one's complement sum, kept wide and folded once at the end.
 ///
 /// The sum of 16-bit words is the same in either byte order up to a swap of the result (RFC 1071 2.B), so words are
@@ -96,6 +104,18 @@ pub(crate) fn segment(source: IpAddr, destination: IpAddr, segment: &[u8]) -> u1
 
 /// The same for any protocol with this pseudo-header (RFC 768, RFC 8200 8.1).
 pub(crate) fn transport(source: IpAddr, destination: IpAddr, protocol: u8, bytes: &[u8]) -> u16 {
+    let mut sum = pseudo_header(source, destination, protocol, bytes.len());
+    sum.add(bytes);
+    sum.finish()
+}
+
+/// What stands in the checksum field of a segment of `len` bytes when the rest of the sum is left to others: the
+/// pseudo-header's part of it.
+pub(crate) fn partial(source: IpAddr, destination: IpAddr, len: usize) -> u16 {
+    !pseudo_header(source, destination, TCP, len).finish()
+}
+
+fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: u8, len: usize) -> Sum {
     let mut sum = Sum::default();
     match (source, destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
@@ -112,10 +132,9 @@ pub(crate) fn transport(source: IpAddr, destination: IpAddr, protocol: u8, bytes
         }
     }
     // RFC 9293 3.1 has 16 bits of length and RFC 8200 8.1 has 32: the sums agree.
-    sum.add_number(bytes.len() as u32);
+    sum.add_number(len as u32);
     sum.add_number(u32::from(protocol));
-    sum.add(bytes);
-    sum.finish()
+    sum
 }
 
 #[cfg(test)]

@@ -9,6 +9,10 @@ pub struct StackConfig {
     /// The longest packet that the link takes, in bytes. Default 1500; at least 68 over IPv4 and 1280 over IPv6, where
     /// connections announce and send an MSS that fits. RFC 9293 3.7.1.
     pub mtu: u16,
+    /// Whether the link cuts segments to the MSS and fills in TCP checksums: all connections then have
+    /// [`Config::segmentation_offload`](crate::Config::segmentation_offload) and
+    /// [`Config::checksum_offload`](crate::Config::checksum_offload). Default false.
+    pub offload: bool,
     /// The hop limit of what we send. Default 64.
     pub hop_limit: u8,
     /// How many connections there may be, those that wait to be accepted or were released included. Beyond, SYNs are
@@ -38,6 +42,7 @@ impl Default for StackConfig {
     fn default() -> Self {
         Self {
             mtu: 1500,
+            offload: false,
             hop_limit: 64,
             max_connections: 1_000_000,
             max_time_wait: 65_536,

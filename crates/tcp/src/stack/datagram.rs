@@ -138,7 +138,8 @@ impl Stack {
         let datagram = Datagram { source_port: local.port(), destination_port: to.port(), payload };
         let queued = self.datagrams.push_packet(&header, |out| {
             datagram.emit(source, to.ip(), out);
-            Transmit { source: SocketAddr::new(source, local.port()), destination: to, len: 0, gso_size: None }
+            let source = SocketAddr::new(source, local.port());
+            Transmit { source, destination: to, len: 0, gso_size: None, partial_checksum: false }
         });
         if queued { Ok(()) } else { Err(UdpSendError::Full) }
     }

@@ -277,7 +277,7 @@ impl Stack {
         }
         let local = tuple.local();
         let isn = self.isn.isn(self.now, local, remote);
-        let config = self.share(self.clamp_mss(config));
+        let config = self.share(self.fit_link(config));
         let connection = Connection::connect(self.now, local, remote, isn, config);
         Ok(ConnectionHandle(self.insert(connection, tuple, None)))
     }
@@ -311,8 +311,11 @@ impl Stack {
         Ok(SocketAddr::new(local.ip(), port))
     }
 
-    /// With an MSS for packets of our MTU over IPv4; over IPv6 the connection takes off what that header is longer.
-    fn clamp_mss(&self, mut config: Config) -> Config {
+    /// With what the link can do, and an MSS for packets of our MTU over IPv4; over IPv6 the connection takes off what that
+    /// header is longer.
+    fn fit_link(&self, mut config: Config) -> Config {
+        config.segmentation_offload |= self.config.offload;
+        config.checksum_offload |= self.config.offload;
         let headers = (header_len(&IpAddr::V4(Ipv4Addr::UNSPECIFIED)) + Header::MIN_LEN) as u16;
         config.mss = config.mss.min(self.config.mtu.saturating_sub(headers));
         config
@@ -335,7 +338,7 @@ impl Stack {
         if local.port() == 0 || self.listening.contains_key(&local) {
             return Err(OpenError::InUse);
         }
-        let config = ListenerConfig { connection: self.clamp_mss(config.connection), ..config };
+        let config = ListenerConfig { connection: self.fit_link(config.connection), ..config };
         let listener = Listener::new(local, config, &self.rng.split()).with_isn(self.isn.clone());
         let socket = ListenSocket { listener, accept_queue: VecDeque::new(), ready: false, news: false };
         let key = self.listeners.insert(Box::new(socket));

@@ -10,6 +10,7 @@ use super::{ListenerHandle, Stack, StackEvent, find_bound};
 use crate::four_tuple::FourTuple;
 use crate::icmp::{self, Message};
 use crate::ip::{self, Packet, Protocol};
+use crate::segment::Checksum;
 use crate::slab::Key;
 use crate::{IcmpError, IcmpErrorKind, ParseError, Segment, SeqNumber, udp};
 
@@ -17,6 +18,17 @@ impl Stack {
     /// Handles a packet of either version that has arrived from the link. What is not for us, malformed or unexpected is
     /// counted and dropped; see [`Statistics`](super::Statistics).
     pub fn handle_packet(&mut self, now: Instant, bytes: &[u8]) {
+        self.handle_packet_with(now, bytes, Checksum::Unknown);
+    }
+
+    /// The same for a packet whose TCP or UDP checksum the link has checked, or never filled in because the packet did
+    /// not leave the machine: that field is not looked at.
+    pub fn handle_verified_packet(&mut self, now: Instant, bytes: &[u8]) {
+        self.handle_packet_with(now, bytes, Checksum::Verified);
+    }
+
+    #[inline]
+    fn handle_packet_with(&mut self, now: Instant, bytes: &[u8], checksum: Checksum) {
         self.advance_clock(now);
         self.statistics.packets += 1;
         let packet = match Packet::parse(bytes) {
@@ -28,8 +40,8 @@ impl Stack {
             return;
         }
         match packet.header.protocol {
-            Protocol::TCP => self.on_segment(&packet),
-            Protocol::UDP => self.on_datagram(&packet, bytes),
+            Protocol::TCP => self.on_segment(&packet, checksum),
+            Protocol::UDP => self.on_datagram(&packet, bytes, checksum),
             Protocol::ICMP if packet.header.source.is_ipv4() => self.on_icmp(&packet),
             Protocol::ICMPV6 if packet.header.source.is_ipv6() => self.on_icmp(&packet),
             _ => self.statistics.ip_protocol += 1,
@@ -56,9 +68,9 @@ impl Stack {
         *counter += 1;
     }
 
-    fn on_segment(&mut self, packet: &Packet<'_>) {
+    fn on_segment(&mut self, packet: &Packet<'_>, checksum: Checksum) {
         let (source, destination) = (packet.header.source, packet.header.destination);
-        let segment = match Segment::parse(packet.payload, source, destination) {
+        let segment = match Segment::parse_with(packet.payload, source, destination, checksum) {
             Ok(segment) => segment,
             Err(ParseError::Checksum) => {
                 self.statistics.segment_checksum += 1;
@@ -230,9 +242,9 @@ impl Stack {
         self.mark_ready(key);
     }
 
-    fn on_datagram(&mut self, packet: &Packet<'_>, bytes: &[u8]) {
+    fn on_datagram(&mut self, packet: &Packet<'_>, bytes: &[u8], checksum: Checksum) {
         let (source, destination) = (packet.header.source, packet.header.destination);
-        let Some(datagram) = udp::Datagram::parse(packet.payload, source, destination) else {
+        let Some(datagram) = udp::Datagram::parse(packet.payload, source, destination, checksum) else {
             self.statistics.datagram_malformed += 1;
             return;
         };

@@ -185,7 +185,7 @@ impl Outbox {
         let (source, destination) = (at(header.source), at(header.destination));
         self.push_packet(header, |out| {
             write(out);
-            Transmit { source, destination, len: 0, gso_size: None }
+            Transmit { source, destination, len: 0, gso_size: None, partial_checksum: false }
         })
     }
 }
