@@ -138,6 +138,6 @@ fn checksum(source: IpAddr, destination: IpAddr, message: &[u8]) -> u16 {
         sum.add(message);
         sum.finish()
     } else {
-        checksum::transport(source, destination, Protocol::ICMPV6.0, message)
+        checksum::transport(source, destination, Protocol::ICMPV6, message)
     }
 }

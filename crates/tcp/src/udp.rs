@@ -28,7 +28,7 @@ impl<'a> Datagram<'a> {
         let is_right = match (c0, c1) {
             _ if checksum == Checksum::Verified => true,
             (0, 0) => source.is_ipv4(),
-            _ => checksum::transport(source, destination, Protocol::UDP.0, bytes) == 0,
+            _ => checksum::transport(source, destination, Protocol::UDP, bytes) == 0,
         };
         if !is_right {
             return None;
@@ -45,7 +45,7 @@ impl<'a> Datagram<'a> {
         out.put_u16((HEADER_LEN + self.payload.len()) as u16);
         out.put_u16(0);
         out.put_slice(self.payload);
-        let sum = checksum::transport(source, destination, Protocol::UDP.0, &out[start..]);
+        let sum = checksum::transport(source, destination, Protocol::UDP, &out[start..]);
         // RFC 768: a sum of zero is sent as its other form.
         let sum = if sum == 0 { 0xffff } else { sum };
         out[start + 6..start + 8].copy_from_slice(&sum.to_be_bytes());

@@ -47,7 +47,7 @@ impl Connection {
     }
 
     /// SND.WL1 < SEG.SEQ, or SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK: not an old segment that was overtaken.
-    fn is_newer(&self, seq: SeqNumber, ack: SeqNumber) -> bool {
+    pub(super) fn is_newer(&self, seq: SeqNumber, ack: SeqNumber) -> bool {
         self.snd_wl1.before(seq) || (self.snd_wl1 == seq && self.snd_wl2.at_or_before(ack))
     }
 

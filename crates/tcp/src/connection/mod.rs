@@ -10,6 +10,7 @@ mod delayed_ack;
 mod host;
 mod icmp;
 mod info;
+mod predict;
 mod receive;
 mod recovery;
 mod timers;

@@ -10,6 +10,7 @@ use super::timestamps::{Echo, OPTION_LEN};
 use super::transmit::Reply;
 use super::{Challenges, CloseReason, Connection};
 use crate::config::Rule;
+use crate::segment::TextSegment;
 use crate::{Config, Flags, Input, LateData, Options, Segment, SeqNumber, State};
 
 impl Connection {
@@ -28,9 +29,16 @@ impl Connection {
         {
             return;
         }
+        match TextSegment::of(segment) {
+            Some(text) if self.predicts(&text) => self.take_predicted(now, &text),
+            _ => self.on_segment(SocketAddr::new(source, port), segment),
+        }
+    }
+
+    /// The long way, which any segment may go.
+    pub(super) fn on_segment(&mut self, from: SocketAddr, segment: &Segment<'_>) {
         self.counters.segments_received += 1;
         self.counters.data_segments_received += u64::from(!segment.payload.is_empty());
-        let from = SocketAddr::new(source, port);
         match self.state {
             State::Closed => self.on_closed(from, segment),
             State::Listen => self.on_listen(from, segment),
@@ -110,7 +118,7 @@ impl Connection {
         if (!acceptable || self.is_outdated(header)) && !self.omits_first_check(segment) {
             return self.on_unacceptable(segment);
         }
-        self.keep_timestamp(header);
+        self.keep_timestamp(seq, header.options.timestamps);
         (self.heard, self.timers.keep_alive_probes) = (self.now, 0);
         // Second, check the RST bit.
         if flags.contains(Flags::RST) {
@@ -325,7 +333,7 @@ impl Connection {
         }
     }
 
-    fn append(&mut self, text: &[u8]) {
+    pub(super) fn append(&mut self, text: &[u8]) {
         self.counters.bytes_received += text.len() as u64;
         if !self.recv_shutdown {
             self.recv.extend_from_slice(text);

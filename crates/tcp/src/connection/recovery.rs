@@ -66,6 +66,11 @@ impl Recovery {
         // RFC 6582 3.2, step 1.
         Self { phase: Phase::Open, recover: iss, duplicate_acks: 0, tail: None, tail_due: false }
     }
+
+    /// Whether nothing is known to be lost, and nothing is being asked.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.phase == Phase::Open && self.tail.is_none() && !self.tail_due
+    }
 }
 
 impl Connection {

@@ -74,10 +74,19 @@ impl Connection {
             && self.now - echo.recent_at < OUTDATED
     }
 
+    /// Whether the option is there where it must be, and nowhere else, and not older than what has already arrived.
+    pub(super) fn expects_timestamps(&self, timestamps: Option<Timestamps>) -> bool {
+        match (&self.echo, timestamps) {
+            (None, None) => true,
+            (Some(echo), Some(it)) => SeqNumber::new(it.value).at_or_after(SeqNumber::new(echo.recent)),
+            _ => false,
+        }
+    }
+
     /// RFC 7323 5.3, R3: the timestamp of an acceptable segment, if it is the one that the next acknowledgment answers.
-    pub(super) fn keep_timestamp(&mut self, header: &Header) {
-        if let (Some(echo), Some(timestamps)) = (&mut self.echo, header.options.timestamps)
-            && header.seq.at_or_before(echo.last_ack_sent)
+    pub(super) fn keep_timestamp(&mut self, seq: SeqNumber, timestamps: Option<Timestamps>) {
+        if let (Some(echo), Some(timestamps)) = (&mut self.echo, timestamps)
+            && seq.at_or_before(echo.last_ack_sent)
         {
             (echo.recent, echo.recent_at) = (timestamps.value, self.now);
         }

@@ -187,6 +187,17 @@ impl<'a> Packet<'a> {
     }
 }
 
+/// The payload of a TCP packet between two addresses whose header has nothing that needs a closer look: no options or
+/// extensions, not a fragment, and not marked by a router.
+#[inline]
+pub(crate) fn read_plain(bytes: &[u8], source: IpAddr, destination: IpAddr) -> Option<&[u8]> {
+    match (source, destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => v4::read_plain(bytes, source, destination),
+        (IpAddr::V6(source), IpAddr::V6(destination)) => v6::read_plain(bytes, source, destination),
+        _ => None,
+    }
+}
+
 /// What an ICMP error quotes of a packet of ours: its header, and at least the first eight bytes behind it.
 ///
 /// Unlike [`Packet::parse`] this takes what is cut off, and checks no checksum: routers may have changed the header.

@@ -44,6 +44,24 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Packet<'_>, ParseError> {
     Ok(Packet { header, payload })
 }
 
+#[inline]
+pub(super) fn read_plain(bytes: &[u8], source: Ipv4Addr, destination: Ipv4Addr) -> Option<&[u8]> {
+    let fixed: &[u8; HEADER_LEN] = bytes.first_chunk()?;
+    let [first, tos, l0, l1, _, _, f0, f1, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = *fixed;
+    let is_plain = first == (4 << 4 | (HEADER_LEN / 4) as u8)
+        && Ecn::from_bits(tos) != Ecn::Ce
+        && u16::from_be_bytes([f0, f1]) & FRAGMENT_MASK == 0
+        && Protocol(protocol) == Protocol::TCP
+        && [s0, s1, s2, s3] == source.octets()
+        && [d0, d1, d2, d3] == destination.octets();
+    let mut sum = Sum::default();
+    for word in fixed.as_chunks().0 {
+        sum.add_number(u32::from_be_bytes(*word));
+    }
+    let payload = bytes.get(HEADER_LEN..usize::from(u16::from_be_bytes([l0, l1])))?;
+    (is_plain && sum.finish() == 0).then_some(payload)
+}
+
 pub(super) fn parse_quoted(bytes: &[u8]) -> Result<Packet<'_>, ParseError> {
     let fixed: &[u8; HEADER_LEN] = bytes.first_chunk().ok_or(ParseError::Truncated)?;
     let payload = bytes.get(usize::from(fixed[0] & 15) * 4..).ok_or(ParseError::HeaderLength)?;

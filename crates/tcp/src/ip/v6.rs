@@ -27,6 +27,18 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Packet<'_>, ParseError> {
     Ok(Packet { header, payload })
 }
 
+#[inline]
+pub(super) fn read_plain(bytes: &[u8], source: Ipv6Addr, destination: Ipv6Addr) -> Option<&[u8]> {
+    let fixed: &[u8; HEADER_LEN] = bytes.first_chunk()?;
+    let payload_len = usize::from(u16::from_be_bytes([fixed[4], fixed[5]]));
+    let is_plain = fixed[0] >> 4 == 6
+        && Ecn::from_bits(fixed[1] >> 4) != Ecn::Ce
+        && Protocol(fixed[6]) == Protocol::TCP
+        && fixed[8..24] == source.octets()
+        && fixed[24..40] == destination.octets();
+    bytes.get(HEADER_LEN..HEADER_LEN + payload_len).filter(|_| is_plain)
+}
+
 pub(super) fn parse_quoted(bytes: &[u8]) -> Result<Packet<'_>, ParseError> {
     let fixed: &[u8; HEADER_LEN] = bytes.first_chunk().ok_or(ParseError::Truncated)?;
     // We send no extension headers, so a quotation has none, unless a fragment header was put in underway.

@@ -2,8 +2,7 @@
 
 use core::net::IpAddr;
 
-/// The protocol number of TCP, which stands in the pseudo-header.
-const TCP: u8 = 6;
+use crate::ip::Protocol;
 
 /// Whether the checksum of what arrived is to be checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +16,7 @@ pub(crate) enum Checksum {
 ///
 /// The sum of 16-bit words is the same in either byte order up to a swap of the result (RFC 1071 2.B), so words are
 /// added as the machine reads them, four bytes at a time (2.C).
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sum {
     total: u64,
     /// Whether an odd number of bytes came so far, so that what follows is shifted by one byte.
@@ -63,6 +62,20 @@ impl Sum {
         self.total += u64::from(number.to_be());
     }
 
+    /// Of the pseudo-header, but for the length, which is to be added as a number: RFC 9293 3.1 has 16 bits for it and RFC 8200
+    /// 8.1 has 32, and the sums agree.
+    pub(crate) fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: Protocol) -> Self {
+        let mut sum = Self::default();
+        for address in [source, destination] {
+            match address {
+                IpAddr::V4(address) => sum.add_number(address.to_bits()),
+                IpAddr::V6(address) => sum.add(&address.octets()),
+            }
+        }
+        sum.add_number(u32::from(protocol.0));
+        sum
+    }
+
     /// The checksum: the complement of the folded sum, in host order.
     pub(crate) fn finish(self) -> u16 {
         !u16::from_be_bytes(fold(self.total).to_ne_bytes())
@@ -99,12 +112,13 @@ fn fold(mut sum: u64) -> u16 {
 /// The checksum of a whole segment as it stands on the wire: zero if its checksum field is right, and the value for that
 /// field if it is zero.
 pub(crate) fn segment(source: IpAddr, destination: IpAddr, segment: &[u8]) -> u16 {
-    transport(source, destination, TCP, segment)
+    transport(source, destination, Protocol::TCP, segment)
 }
 
 /// The same for any protocol with this pseudo-header (RFC 768, RFC 8200 8.1).
-pub(crate) fn transport(source: IpAddr, destination: IpAddr, protocol: u8, bytes: &[u8]) -> u16 {
-    let mut sum = pseudo_header(source, destination, protocol, bytes.len());
+pub(crate) fn transport(source: IpAddr, destination: IpAddr, protocol: Protocol, bytes: &[u8]) -> u16 {
+    let mut sum = Sum::pseudo_header(source, destination, protocol);
+    sum.add_number(bytes.len() as u32);
     sum.add(bytes);
     sum.finish()
 }
@@ -112,29 +126,9 @@ pub(crate) fn transport(source: IpAddr, destination: IpAddr, protocol: u8, bytes
 /// What stands in the checksum field of a segment of `len` bytes when the rest of the sum is left to others: the
 /// pseudo-header's part of it.
 pub(crate) fn partial(source: IpAddr, destination: IpAddr, len: usize) -> u16 {
-    !pseudo_header(source, destination, TCP, len).finish()
-}
-
-fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: u8, len: usize) -> Sum {
-    let mut sum = Sum::default();
-    match (source, destination) {
-        (IpAddr::V4(source), IpAddr::V4(destination)) => {
-            sum.add_number(source.to_bits());
-            sum.add_number(destination.to_bits());
-        }
-        _ => {
-            for address in [source, destination] {
-                match address {
-                    IpAddr::V4(address) => sum.add(&address.octets()),
-                    IpAddr::V6(address) => sum.add(&address.octets()),
-                }
-            }
-        }
-    }
-    // RFC 9293 3.1 has 16 bits of length and RFC 8200 8.1 has 32: the sums agree.
+    let mut sum = Sum::pseudo_header(source, destination, Protocol::TCP);
     sum.add_number(len as u32);
-    sum.add_number(u32::from(protocol));
-    sum
+    !sum.finish()
 }
 
 #[cfg(test)]

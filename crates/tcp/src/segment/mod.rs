@@ -2,6 +2,7 @@
 
 pub(crate) mod checksum;
 mod options;
+mod text;
 
 use core::fmt;
 use core::net::IpAddr;
@@ -11,6 +12,7 @@ use bytes::{BufMut, BytesMut};
 
 pub(crate) use checksum::Checksum;
 pub use options::{Options, SackBlocks, Timestamps};
+pub(crate) use text::TextSegment;
 
 use crate::SeqNumber;
 

@@ -88,12 +88,8 @@ impl Options {
     /// Reads the option part of a header. Of an option that comes twice, the last counts.
     pub(super) fn parse(mut rest: &[u8]) -> Result<Self, ParseError> {
         let mut options = Self::default();
-        // What nearly every segment has, as RFC 7323 appendix A lays it out.
-        if let Some((&[NO_OPERATION, NO_OPERATION, TIMESTAMPS, 10, ref words @ ..], behind)) =
-            rest.split_first_chunk::<12>()
-        {
-            let (value, echo) = two_words(*words);
-            options.timestamps = Some(Timestamps { value, echo });
+        if let Some((timestamps, behind)) = split_timestamps(rest) {
+            options.timestamps = Some(timestamps);
             rest = behind;
         }
         while let Some((&kind, behind)) = rest.split_first() {
@@ -135,6 +131,11 @@ impl Options {
             rest = next;
         }
         Ok(options)
+    }
+
+    /// Whether there is nothing but, perhaps, timestamps.
+    pub(super) fn are_only_timestamps(&self) -> bool {
+        self.sack.is_empty() && self.mss.is_none() && self.window_scale.is_none() && !self.sack_permitted
     }
 
     /// The length of everything but the SACK blocks, padding included.
@@ -193,6 +194,18 @@ impl Options {
                 out.put_u32(right.value());
             }
         }
+    }
+}
+
+/// Takes timestamps off the front, as RFC 7323 appendix A lays them out, and nearly every segment has them.
+#[inline]
+pub(super) fn split_timestamps(bytes: &[u8]) -> Option<(Timestamps, &[u8])> {
+    match bytes.split_first_chunk::<12>()? {
+        (&[NO_OPERATION, NO_OPERATION, TIMESTAMPS, 10, ref words @ ..], behind) => {
+            let (value, echo) = two_words(*words);
+            Some((Timestamps { value, echo }, behind))
+        }
+        _ => None,
     }
 }
 

@@ -5,6 +5,7 @@
 mod config;
 mod datagram;
 mod demux;
+mod flow;
 mod receive;
 mod statistics;
 mod time_wait;
@@ -23,6 +24,7 @@ pub use statistics::Statistics;
 
 use datagram::UdpSocket;
 use demux::{Demux, Target};
+use flow::Flow;
 
 use crate::four_tuple::FourTuple;
 use crate::ip::header_len;
@@ -168,6 +170,8 @@ pub struct Stack {
     /// The settings of the connection that was opened last.
     last_config: Arc<Config>,
     demux: Demux,
+    /// The connection of the last segment.
+    flow: Option<Flow>,
     sockets: Slab<Box<Socket>>,
     timers: TimerHeap,
     time_waits: Slab<time_wait::Entry>,
@@ -209,6 +213,7 @@ impl Stack {
             limit_key: SipKey::draw(&mut rng),
             rng,
             last_config: Arc::new(Config::default()),
+            flow: None,
             sockets: Slab::new(),
             timers: TimerHeap::default(),
             time_waits: Slab::new(),

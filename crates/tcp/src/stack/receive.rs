@@ -31,6 +31,19 @@ impl Stack {
     fn handle_packet_with(&mut self, now: Instant, bytes: &[u8], checksum: Checksum) {
         self.advance_clock(now);
         self.statistics.packets += 1;
+        if !self.take_predicted(bytes, checksum) {
+            self.on_packet(bytes, checksum);
+        }
+    }
+
+    /// The same for packets that have arrived together, in this order.
+    pub fn handle_packets<'a>(&mut self, now: Instant, packets: impl IntoIterator<Item = &'a [u8]>) {
+        for packet in packets {
+            self.handle_packet(now, packet);
+        }
+    }
+
+    fn on_packet(&mut self, bytes: &[u8], checksum: Checksum) {
         let packet = match Packet::parse(bytes) {
             Ok(packet) => packet,
             Err(error) => return self.count_ip_error(error),
@@ -86,7 +99,10 @@ impl Stack {
             SocketAddr::new(source, segment.header.source_port),
         );
         match self.demux.find_again(&self.sockets, &self.time_waits, &tuple) {
-            Some(Target::Connection(key)) => self.on_connection_segment(key, source, &segment),
+            Some(Target::Connection(key)) => {
+                self.follow(key, source, destination, packet.payload);
+                self.on_connection_segment(key, source, &segment);
+            }
             Some(Target::TimeWait(key)) => self.on_time_wait_segment(key, tuple, &segment),
             None => self.on_unknown_segment(tuple, &segment, None),
         }
