@@ -14,6 +14,7 @@
 //! - content: `Content-Length`, chunked both ways with trailers, close-delimited (RFC 9112, 6 and 7)
 //! - connections: persistence, pipelined requests, closing in stages, timeouts (RFC 9112, 9)
 //! - `Expect: 100-continue`, informational responses, `Upgrade`, `CONNECT` (RFC 9110)
+//! - on top: [Server-Sent Events](sse) and [newline-delimited records](ndjson)
 //!
 //! # Out of scope
 //!
@@ -88,8 +89,10 @@ mod content;
 mod error;
 mod head;
 mod intake;
+pub mod ndjson;
 mod parts;
 pub mod server;
+pub mod sse;
 #[cfg(test)]
 mod tables;
 mod timer;

@@ -17,6 +17,7 @@ macro_rules! targets {
 targets! {
     http_client,
     http_server,
+    http_sse,
     tcp_connection,
     tcp_pair,
     tcp_segment,

@@ -3,7 +3,7 @@
 use std::task::Waker;
 
 use drywire::http::server::{Connection, Event as HttpEvent};
-use drywire::http::{CommandError, Error, Length, PlainResponse, RequestHead, ResponseParts as _};
+use drywire::http::{CommandError, Error, Length, PlainResponse, RequestHead, ResponseParts as _, sse};
 use drywire::ws::handshake::{self, Acceptance, Policy};
 use drywire::{Bytes, Demand, Instant, RecvBuf, SendQueue, StreamMachine};
 
@@ -207,12 +207,9 @@ impl HttpSession {
                 let watch = self.site.feed.watch(self.waker.clone());
                 self.work = Work::LongPoll { after, deadline: now + timeout, _watch: watch };
             }
-            Route::Stream { after, limit } => {
-                let form = |entry: &Entry| Bytes::from(entry.to_json() + "\n");
-                self.stream(now, "application/x-ndjson", after, limit, form);
-            }
+            Route::Stream { after, limit } => self.stream(now, "application/x-ndjson", after, limit, Entry::to_line),
             Route::Events { after } => match head.field("last-event-id").map(last_event_id).transpose() {
-                Ok(last) => self.stream(now, "text/event-stream", last.unwrap_or(after), None, Entry::to_event_stream),
+                Ok(last) => self.stream(now, sse::MEDIA_TYPE, last.unwrap_or(after), None, Entry::to_event_stream),
                 Err(refusal) => self.refuse(now, &refusal),
             },
             Route::WsEcho => self.accept(now, head, &["echo"], Channel::Echo),

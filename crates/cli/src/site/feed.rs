@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use drywire::Bytes;
+use drywire::http::sse;
 
 /// A published text with its place in the feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,17 +21,15 @@ impl Entry {
         serde_json::json!({ "id": self.id, "text": self.text }).to_string()
     }
 
-    /// The event as a block of an event stream (WHATWG HTML 9.2.6): every line of the text is a `data` line.
+    /// The event as a line of its own.
+    pub(crate) fn to_line(&self) -> Bytes {
+        (self.to_json() + "\n").into()
+    }
+
+    /// The event as a block of an event stream.
     pub(crate) fn to_event_stream(&self) -> Bytes {
-        let mut block = format!("id: {}\n", self.id);
-        // All three line ends of the format, lest a lone CR in the text break the block apart.
-        for line in self.text.replace("\r\n", "\n").split(['\n', '\r']) {
-            block.push_str("data: ");
-            block.push_str(line);
-            block.push('\n');
-        }
-        block.push('\n');
-        block.into()
+        // A number as an id is never refused.
+        sse::Event::new(&self.text).id(&self.id.to_string()).encode().unwrap_or_default()
     }
 }
 
