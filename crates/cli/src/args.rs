@@ -37,17 +37,29 @@ pub(crate) enum Runtime {
     Tokio,
     /// Threads on std::net.
     Std,
-}
-
-/// What carries the bytes of the server's machines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ServerRuntime {
-    /// Tasks on tokio.
-    Tokio,
-    /// Threads on std::net.
-    Std,
     /// Our own TCP on a TUN device, one thread (Linux).
     Tun,
+}
+
+/// How `--runtime tun` reaches the world.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Link {
+    /// With --runtime tun, an address of our TCP, such as 10.77.0.2/24; repeat it for more.
+    #[arg(long = "tun-address", value_name = "ADDRESS/PREFIX")]
+    pub(crate) addresses: Vec<TunAddress>,
+    /// With --runtime tun, the device, which is made if it is not there [default: dry0].
+    #[arg(long = "tun-name", value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// With --runtime tun, exchange segments of up to 64 KiB with the kernel, which cuts them and sums them up.
+    #[arg(long = "tun-offload")]
+    pub(crate) offload: bool,
+}
+
+impl Link {
+    /// Whether anything is said of it.
+    pub(crate) fn is_given(&self) -> bool {
+        self.offload || self.name.is_some() || !self.addresses.is_empty()
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -56,16 +68,9 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<SocketAddr>,
     #[arg(long, value_enum, default_value = "tokio")]
-    pub(crate) runtime: ServerRuntime,
-    /// With --runtime tun, an address of our TCP, such as 10.77.0.2/24; repeat it for more.
-    #[arg(long = "tun-address", value_name = "ADDRESS/PREFIX")]
-    pub(crate) tun_addresses: Vec<TunAddress>,
-    /// With --runtime tun, the device's name [default: dry0].
-    #[arg(long, value_name = "NAME")]
-    pub(crate) tun_name: Option<String>,
-    /// With --runtime tun, take segments of up to 64 KiB from the kernel.
-    #[arg(long)]
-    pub(crate) tun_offload: bool,
+    pub(crate) runtime: Runtime,
+    #[command(flatten)]
+    pub(crate) link: Link,
     /// Do not log requests.
     #[arg(long)]
     pub(crate) quiet: bool,
@@ -113,6 +118,8 @@ pub(crate) struct Get {
     pub(crate) verbose: bool,
     #[arg(long, value_enum, default_value = "tokio")]
     pub(crate) runtime: Runtime,
+    #[command(flatten)]
+    pub(crate) link: Link,
 }
 
 #[derive(Debug, clap::Args)]
@@ -130,6 +137,8 @@ pub(crate) struct Ws {
     pub(crate) origin: Option<String>,
     #[arg(long, value_enum, default_value = "tokio")]
     pub(crate) runtime: Runtime,
+    #[command(flatten)]
+    pub(crate) link: Link,
 }
 
 /// How the tour is written.

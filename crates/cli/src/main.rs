@@ -1,4 +1,4 @@
-//! The program `drywire`: a server and clients on two runtimes, and a tour through the machines without any.
+//! The program `drywire`: a server and clients on three runtimes, and a tour through the machines without any.
 
 #![allow(
     clippy::disallowed_methods,
@@ -8,6 +8,7 @@
 
 mod args;
 mod client;
+mod link;
 mod pulse;
 mod serve;
 mod site;

@@ -1,14 +1,15 @@
 //! Runs drywire's own TCP against the real world: a [`Stack`](drywire_tcp::Stack) on a Linux TUN device.
 //!
 //! The kernel routes IP packets to the device, and from there on everything is drywire's: IP, TCP, and the protocol above.
-//! No socket is involved. A [`Server`] moves packets between the [`Device`] and the stack, and runs a
-//! [`StreamMachine`](drywire_core::StreamMachine) on every connection that it accepts, all on one thread that parks
-//! whenever nothing is left to do.
+//! No socket is involved. A [`Host`] moves packets between the [`Device`] and the stack, and runs a
+//! [`StreamMachine`](drywire_core::StreamMachine) on every connection, of those that it opens and of those that it accepts;
+//! a [`Server`] is a host that only accepts, with a graceful end. Both live on one thread, which parks whenever nothing
+//! is left to do.
 //!
 //! ```text
 //!     kernel                                    this process
 //!   ┌────────┐ packets ┌────────┐ packets ┌───────┐ bytes ┌────────┐ bytes ┌───────────────┐
-//!   │ routes │ ──────▶ │ Device │ ──────▶ │ Stack │ ────▶ │ Engine │ ────▶ │ StreamMachine │ ──▶ on_turn
+//!   │ routes │ ──────▶ │ Device │ ──────▶ │ Stack │ ────▶ │ Engine │ ────▶ │ StreamMachine │ ──▶ turns
 //!   │        │ ◀────── │        │ ◀────── │       │ ◀──── │        │ ◀──── │               │ ◀── commands
 //!   └────────┘         └────────┘         └───────┘       └────────┘       └───────────────┘
 //!                      one                one             one for each connection
@@ -16,13 +17,13 @@
 //!
 //! # In scope
 //!
-//! `Tun`, on Linux; [`Device`] for everything else that carries IP packets; [`Server`] with a limit and a graceful end
-//! ([`ShutdownHandle`]).
+//! `Tun`, on Linux, also with segments of up to 64 KiB and checksums left to each other; [`Device`] for everything else that
+//! carries IP packets; [`Host`]; [`Server`] with a limit and a graceful end ([`ShutdownHandle`]).
 //!
 //! # Out of scope
 //!
 //! Protocols. Addresses and routes of the kernel: `ip address add 10.77.0.1/24 dev dry0`, `ip link set dry0 up`. Several
-//! threads. Connections that this side opens.
+//! threads: a stack belongs to one, and a second device with a stack of its own is how more are used.
 //!
 //! # An echo server with a TCP of its own
 //!
@@ -32,7 +33,7 @@
 //! # #[cfg(target_os = "linux")] {
 //! # use std::convert::Infallible;
 //! # use drywire_core::{Bytes, Close, Demand, Instant, RecvBuf, SendQueue, Seed, StreamMachine};
-//! use drywire_tcp::{ListenerConfig, Stack, StackConfig};
+//! use drywire_tcp::{ListenerConfig, Stack};
 //! use drywire_tun::{Server, Tun, Turn};
 //! #
 //! # /// Raw bytes as a protocol.
@@ -60,7 +61,7 @@
 //!
 //! let device = Tun::open("dry0")?;
 //! // The secret comes from the operating system.
-//! let mut stack = Stack::new(StackConfig { mtu: device.mtu(), ..StackConfig::default() }, &secret);
+//! let mut stack = Stack::new(device.stack_config(), &secret);
 //! stack.add_address("10.77.0.2".parse()?);
 //! let mut server = Server::new(device, stack);
 //! server.listen("10.77.0.2:7".parse()?, ListenerConfig::default())?;
@@ -79,6 +80,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reading the clock is what an adapter is for")]
 
 mod device;
+mod host;
 #[cfg(target_os = "linux")]
 mod offload;
 mod server;
@@ -87,9 +89,10 @@ mod tun;
 mod wake;
 mod wire;
 
-pub use device::Device;
+pub use device::{Device, Received};
 #[doc(inline)]
 pub use drywire_driver::{Config, DriveError, Parts, ServerConfig, ShutdownHandle, Turn, TurnResult};
-pub use server::{Incoming, Served, Server, Stopped};
+pub use host::{Host, HostConfig, HostEvent, Incoming};
+pub use server::{Served, Server, Stopped};
 #[cfg(target_os = "linux")]
 pub use tun::Tun;

@@ -8,11 +8,12 @@ use std::task::{Wake, Waker};
 use std::time::Instant as SystemInstant;
 
 use drywire_core::Instant;
+use drywire_tcp::{StackConfig, Transmit};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use tun_rs::{DeviceBuilder, SyncDevice};
 
-use crate::{Device, offload};
+use crate::{Device, Received, offload};
 
 const DEVICE: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -47,7 +48,8 @@ impl Tun {
         Self::build(name, false)
     }
 
-    /// The same with offloads: the kernel hands over segments of up to 64 KiB, before it would cut them and sum them up.
+    /// The same with offloads: both sides hand over segments of up to 64 KiB, not cut and not summed up. The kernel does
+    /// that to ours if they leave the machine, and never does it to its own.
     pub fn with_offload(name: &str) -> io::Result<Self> {
         Self::build(name, true)
     }
@@ -82,15 +84,19 @@ impl Tun {
         &self.name
     }
 
-    /// The longest packet that the link takes, when it was opened: for
-    /// [`StackConfig::mtu`](drywire_tcp::StackConfig::mtu).
+    /// The longest packet that the link takes, when it was opened.
     pub fn mtu(&self) -> u16 {
         self.mtu
+    }
+
+    /// The settings of a stack that fit this device: its MTU, and what can be left to it.
+    pub fn stack_config(&self) -> StackConfig {
+        StackConfig { mtu: self.mtu, offload: self.offload, ..StackConfig::default() }
     }
 }
 
 impl Device for Tun {
-    fn receive(&mut self, handle: &mut dyn FnMut(&[u8])) -> io::Result<bool> {
+    fn receive(&mut self, handle: &mut dyn FnMut(Received<'_>)) -> io::Result<bool> {
         for _ in 0..BATCH {
             let len = match self.device.recv(&mut self.room) {
                 Ok(len) => len,
@@ -99,19 +105,22 @@ impl Device for Tun {
                 Err(error) => return Err(error),
             };
             let read = &mut self.room[..len];
-            if !self.offload {
-                handle(read);
-            } else if let Some(packet) = offload::finish(read) {
-                handle(packet);
+            if self.offload {
+                offload::unwrap(read, handle);
+            } else {
+                handle(Received { packet: read, verified: false });
             }
         }
         Ok(true)
     }
 
-    fn send(&mut self, packet: &[u8]) -> io::Result<()> {
+    fn send(&mut self, packet: &[u8], transmit: &Transmit) -> io::Result<()> {
         // Down, or out of memory: the packet is lost, as on any link. A device that is gone fails the next read.
         let _ = if self.offload {
-            self.device.send_vectored(&[IoSlice::new(&offload::NOTHING), IoSlice::new(packet)])
+            let header = offload::header(packet, transmit)?;
+            self.device.send_vectored(&[IoSlice::new(&header), IoSlice::new(packet)])
+        } else if transmit.partial_checksum || transmit.gso_size.is_some() {
+            return Err(offload::too_much());
         } else {
             self.device.send(packet)
         };

@@ -5,7 +5,7 @@ use std::task::Poll;
 
 use drywire_core::{Bytes, BytesMut, Instant, RecvBuf, SendQueue};
 use drywire_driver::Wire;
-use drywire_tcp::{CloseReason, Connection, Event, SendError};
+use drywire_tcp::{CloseReason, Connection, Event, SendError, State};
 
 /// A connection for one turn.
 pub(crate) struct ConnectionWire<'a> {
@@ -56,6 +56,8 @@ impl ConnectionWire<'_> {
     fn send(&mut self, take: impl FnOnce(usize) -> Bytes) -> Poll<io::Result<usize>> {
         self.check()?;
         match self.connection.send_room() {
+            // As with a socket: what was written before there is a connection would look as if it had left.
+            _ if matches!(self.connection.state(), State::SynSent | State::SynReceived) => Poll::Pending,
             0 if self.closed.is_none() => Poll::Pending,
             room => {
                 let bytes = take(room);

@@ -9,8 +9,8 @@ use std::task::Waker;
 use std::time::Duration;
 
 use drywire_core::{Bytes, BytesMut, Close, Demand, Instant, RecvBuf, Seed, SendQueue, StreamMachine};
-use drywire_tcp::{Config, ConnectionHandle, ListenerConfig, Stack, StackConfig};
-use drywire_tun::{Device, Server, ShutdownHandle, Turn};
+use drywire_tcp::{Config, ConnectionHandle, ListenerConfig, Stack, StackConfig, Transmit};
+use drywire_tun::{Device, Received, Server, ShutdownHandle, Turn};
 
 const SERVER: &str = "192.0.2.2:7";
 
@@ -83,16 +83,16 @@ struct Memory {
 }
 
 impl Device for Memory {
-    fn receive(&mut self, handle: &mut dyn FnMut(&[u8])) -> io::Result<bool> {
+    fn receive(&mut self, handle: &mut dyn FnMut(Received<'_>)) -> io::Result<bool> {
         let Some(packet) = self.peer.borrow_mut().packets.pop_front() else { return Ok(false) };
         self.count += 1;
         if !self.count.is_multiple_of(self.lose) {
-            handle(&packet);
+            handle(Received { packet: &packet, verified: false });
         }
         Ok(true)
     }
 
-    fn send(&mut self, packet: &[u8]) -> io::Result<()> {
+    fn send(&mut self, packet: &[u8], _: &Transmit) -> io::Result<()> {
         let peer = &mut *self.peer.borrow_mut();
         peer.stack.handle_packet(peer.now, packet);
         Ok(())

@@ -46,7 +46,7 @@ pub(crate) fn run(args: Get) -> Result<(), Failure> {
         }
         None => Box::new(io::stdout().lock()),
     };
-    run::run(args.runtime, &destination, machine, Fetch { out, verbose: args.verbose })
+    run::run(args.runtime, &args.link, &destination, machine, Fetch { out, verbose: args.verbose })
 }
 
 /// What `-d` names, as curl sends it: a file without its line breaks and NULs.

@@ -1,13 +1,15 @@
-//! One application on either runtime: two loops that differ only in the driver.
+//! One application on any runtime: loops that differ only in the driver.
 
+#[cfg(target_os = "linux")]
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use drywire::StreamMachine;
 
 use super::{Application, Destination};
-use crate::Failure;
-use crate::args::Runtime;
+use crate::args::{Link, Runtime};
 use crate::pulse::Pulse;
+use crate::{Failure, link};
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -15,17 +17,23 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connects, and drives `machine` until it or the application ends.
 pub(crate) fn run<M: StreamMachine>(
     runtime: Runtime,
+    link: &Link,
     destination: &Destination,
     machine: M,
     application: impl Application<M>,
 ) -> Result<(), Failure> {
     match runtime {
+        Runtime::Tokio | Runtime::Std if link.is_given() => Err(link::without_tun()),
         Runtime::Std => on_std(destination, machine, application),
         Runtime::Tokio => {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
             runtime.block_on(on_tokio(destination, machine, application))
         }
+        #[cfg(target_os = "linux")]
+        Runtime::Tun => on_tun(link, destination, machine, application),
+        #[cfg(not(target_os = "linux"))]
+        Runtime::Tun => Err(link::without_linux()),
     }
 }
 
@@ -91,6 +99,68 @@ async fn on_tokio<M: StreamMachine>(
     }
 }
 
-fn cannot_connect(destination: &Destination, error: &std::io::Error) -> Failure {
+#[cfg(target_os = "linux")]
+fn on_tun<M: StreamMachine>(
+    link: &Link,
+    destination: &Destination,
+    machine: M,
+    mut application: impl Application<M>,
+) -> Result<(), Failure> {
+    use drywire::tcp::Config;
+    use drywire::tun::{DriveError, Host, HostEvent, Turn};
+
+    /// How long our end of the stream may take to be answered before the device goes away.
+    const LINGER: Duration = Duration::from_secs(2);
+
+    let (device, stack) = link::open(link)?;
+    // Name resolution is the kernel's; of several addresses, we take one of a family that we have.
+    let mut addresses = (&*destination.host, destination.port)
+        .to_socket_addrs()
+        .map_err(|error| cannot_connect(destination, &error))?;
+    let is_reachable = |to: &SocketAddr| link.addresses.iter().any(|own| own.address.is_ipv4() == to.is_ipv4());
+    let remote = addresses
+        .find(is_reachable)
+        .ok_or_else(|| Failure::usage(format_args!("no --tun-address is of the family of {}", destination.host)))?;
+    // After 1, 2, 4 and 8 s, and given up after 16 more.
+    let config = Config { syn_retries: 4, ..Config::default() };
+    let mut host = Host::new(device, stack);
+    let handle = host.connect(remote, config, machine).map_err(|error| cannot_connect(destination, &error))?;
+    let mut connected = false;
+    let mut drive = |host: &mut Host<_, M>| loop {
+        let event = host.next(None).map_err(Failure::failed)?;
+        let now = host.now();
+        match event {
+            Some(HostEvent::Connected(_)) => {
+                connected = true;
+                application.start(host.waker(handle));
+            }
+            Some(HostEvent::Turn(_, Ok(Turn::Event(event)))) => {
+                if let Some(machine) = host.machine_mut(handle)
+                    && application.event(now, machine, event)?.is_break()
+                {
+                    return Ok(());
+                }
+            }
+            Some(HostEvent::Turn(_, Ok(Turn::Closed))) => return Ok(()),
+            Some(HostEvent::Turn(_, Err(DriveError::Io(error)))) if !connected => {
+                return Err(cannot_connect(destination, &error));
+            }
+            Some(HostEvent::Turn(_, Err(error))) => return Err(Failure::failed(error)),
+            _ => {}
+        }
+        if connected && let Some(machine) = host.machine_mut(handle) {
+            application.turn(now, machine)?;
+        }
+    };
+    let result = drive(&mut host);
+    host.release(handle);
+    let until = host.now() + LINGER;
+    while !host.is_idle() && host.now() < until {
+        host.next(Some(until)).map_err(Failure::failed)?;
+    }
+    result
+}
+
+fn cannot_connect(destination: &Destination, error: &dyn std::fmt::Display) -> Failure {
     Failure::failed(format_args!("cannot connect to {}: {error}", destination.authority))
 }

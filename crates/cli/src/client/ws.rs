@@ -31,7 +31,7 @@ pub(crate) fn run(args: Ws) -> Result<(), Failure> {
     };
     let machine = Client::new(Instant::ORIGIN, offer, Config::default(), &seed()?)
         .map_err(|error| Failure::usage(format_args!("the request cannot be sent: {error}")))?;
-    run::run(args.runtime, &destination, Conversation { client: machine, close_at: None }, Talk::default())
+    run::run(args.runtime, &args.link, &destination, Conversation { client: machine, close_at: None }, Talk::default())
 }
 
 /// A client that closes once the answers to what it sent have come: when nothing has arrived for a while.

@@ -13,23 +13,21 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::Failure;
-use crate::args::{Serve, ServerRuntime};
+use crate::args::{Runtime, Serve};
+use crate::link;
 use crate::site::Event;
 
 pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
     let log = Log { quiet: args.quiet };
     let listen = args.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
-    let tun_options = args.tun_offload || args.tun_name.is_some() || !args.tun_addresses.is_empty();
     match args.runtime {
-        ServerRuntime::Tokio | ServerRuntime::Std if tun_options => {
-            Err(Failure::usage("the options --tun-... need --runtime tun"))
-        }
-        ServerRuntime::Tokio => tasks::run(listen, log),
-        ServerRuntime::Std => threads::run(listen, log),
+        Runtime::Tokio | Runtime::Std if args.link.is_given() => Err(link::without_tun()),
+        Runtime::Tokio => tasks::run(listen, log),
+        Runtime::Std => threads::run(listen, log),
         #[cfg(target_os = "linux")]
-        ServerRuntime::Tun => tun::run(args, log),
+        Runtime::Tun => tun::run(args, log),
         #[cfg(not(target_os = "linux"))]
-        ServerRuntime::Tun => Err(Failure::usage("--runtime tun needs Linux")),
+        Runtime::Tun => Err(link::without_linux()),
     }
 }
 
