@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use drywire_core::{BytesMut, Instant, RecvBuf, StreamMachine};
 use drywire_driver::Engine;
@@ -366,6 +367,25 @@ impl<D: Device, M: StreamMachine> Host<D, M> {
             conn.deadline.map(|deadline| self.deadlines.remove(&(deadline, handle)));
         }
         self.stack.release(handle);
+    }
+
+    /// Gives every connection up, and goes on until all are over, those that were released before included, for `limit` at
+    /// most. Returns whether they are.
+    ///
+    /// For the end of a program: with the device, what the peers have not taken yet would be lost.
+    pub fn close(&mut self, limit: Duration) -> io::Result<bool> {
+        self.close_listeners();
+        for handle in self.handles() {
+            self.release(handle);
+        }
+        let until = self.device.now() + limit;
+        loop {
+            self.transmit()?;
+            if self.is_idle() || until <= self.now {
+                return Ok(self.is_idle());
+            }
+            self.exchange(Some(until))?;
+        }
     }
 
     /// Resets every connection that has a machine. Returns how many there were.

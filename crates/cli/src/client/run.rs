@@ -107,7 +107,7 @@ fn on_tun<M: StreamMachine>(
     mut application: impl Application<M>,
 ) -> Result<(), Failure> {
     use drywire::tcp::Config;
-    use drywire::tun::{DriveError, Host, HostEvent, Turn};
+    use drywire::tun::{DriveError, Host, HostEvent, Tun, Turn};
 
     /// How long our end of the stream may take to be answered before the device goes away.
     const LINGER: Duration = Duration::from_secs(2);
@@ -126,8 +126,8 @@ fn on_tun<M: StreamMachine>(
     let mut host = Host::new(device, stack);
     let handle = host.connect(remote, config, machine).map_err(|error| cannot_connect(destination, &error))?;
     let mut connected = false;
-    let mut drive = |host: &mut Host<_, M>| loop {
-        let event = host.next(None).map_err(Failure::failed)?;
+    let mut drive = |host: &mut Host<Tun, M>| loop {
+        let event = host.next(None).map_err(|error| link::failed(host.device().name(), &error))?;
         let now = host.now();
         match event {
             Some(HostEvent::Connected(_)) => {
@@ -153,11 +153,8 @@ fn on_tun<M: StreamMachine>(
         }
     };
     let result = drive(&mut host);
-    host.release(handle);
-    let until = host.now() + LINGER;
-    while !host.is_idle() && host.now() < until {
-        host.next(Some(until)).map_err(Failure::failed)?;
-    }
+    // What comes of it changes nothing: everything that was asked for has been told.
+    let _ = host.close(LINGER);
     result
 }
 

@@ -37,6 +37,11 @@ fn cannot_open(name: &str, error: &io::Error) -> Failure {
     Failure::usage(format_args!("cannot open the TUN device {name}: {error}{hint}"))
 }
 
+/// The device `name` cannot be used any more: somebody has removed it.
+pub(crate) fn failed(name: &str, error: &io::Error) -> Failure {
+    Failure::failed(format_args!("the TUN device {name} failed: {error}"))
+}
+
 impl TunAddress {
     /// The first other address of the link, for the kernel.
     pub(crate) fn neighbour(self) -> Option<IpAddr> {

@@ -4,7 +4,7 @@
 mod linux;
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::open;
+pub(crate) use linux::{failed, open};
 
 use crate::Failure;
 

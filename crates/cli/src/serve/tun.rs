@@ -23,8 +23,8 @@ pub(super) fn run(args: &Serve, log: Log) -> Result<(), Failure> {
         announce(address)?;
     }
     if !log.quiet {
-        for link in addresses.iter().filter_map(|at| at.neighbour().map(|neighbour| (neighbour, at.prefix))) {
-            eprintln!("to reach it: ip address add {}/{} dev {name} && ip link set {name} up", link.0, link.1);
+        for (neighbour, prefix) in addresses.iter().filter_map(|at| Some((at.neighbour()?, at.prefix))) {
+            eprintln!("to reach it: ip address add {neighbour}/{prefix} dev {name} && ip link set {name} up");
         }
     }
     let shutdown = server.shutdown_handle();
@@ -48,5 +48,5 @@ pub(super) fn run(args: &Serve, log: Log) -> Result<(), Failure> {
             },
         )
         .map(drop)
-        .map_err(Failure::failed)
+        .map_err(|error| link::failed(&name, &error))
 }
