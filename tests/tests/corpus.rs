@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use drywire::{Rng, Seed};
 use drywire_tests::fuzz::TARGETS;
+use drywire_tests::seeds::for_each_seed;
 
 #[test]
 fn saved_inputs_break_no_law() {
@@ -33,4 +35,17 @@ fn every_target_has_a_fuzz_binary() {
         assert!(fuzz.join(format!("fuzz_targets/{name}.rs")).is_file(), "{name} has no binary");
         assert!(manifest.contains(&format!("name = \"{name}\"")), "{name} is not in fuzz/Cargo.toml");
     }
+}
+
+#[test]
+fn inputs_of_chance_break_no_law() {
+    for_each_seed(500, |seed| {
+        let mut rng = Rng::new(&Seed::from(seed));
+        let mut input = vec![0; rng.below(400) as usize];
+        rng.fill(&mut input);
+        for (name, body) in TARGETS {
+            std::panic::catch_unwind(|| body(&input)).map_err(|_| format!("{name} fails"))?;
+        }
+        Ok::<_, String>(())
+    });
 }

@@ -2,6 +2,8 @@
 //!
 //! Each `run` takes the fuzzer's bytes and panics if a law is broken. [`TARGETS`] lists them for the replay test.
 
+pub mod input;
+
 /// A fuzz body: panics when a law is broken by this input.
 pub type Body = fn(&[u8]);
 
@@ -19,6 +21,7 @@ targets! {
     http_server,
     http_sse,
     tcp_connection,
+    tcp_differential,
     tcp_pair,
     tcp_segment,
     tcp_stack,

@@ -3,8 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use drywire::tcp::{Config, Connection, Event, Flags, Header, Options, Segment, SeqNumber, State, Timestamps};
+use drywire::tcp::{
+    Config, Congestion, Connection, Event, Flags, Header, IcmpError, IcmpErrorKind, KeepAlive, LateData, NewReno, Options,
+    SackBlocks, Segment, SeqNumber, State, Timestamps,
+};
 use drywire::{Bytes, BytesMut, Instant};
+
+use super::input::Input;
 
 const LOCAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 80);
 const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)), 49152);
@@ -15,11 +20,35 @@ pub fn run(data: &[u8]) {
     assert_eq!(play(data), play(data), "law 4");
 }
 
+/// Settings of which each input switches some.
+fn config(mode: u8, input: &mut Input<'_>) -> Config {
+    let (features, times) = (input.byte(), input.byte());
+    let on = |bit: u8| features & bit != 0;
+    let time = |shift: u8| Duration::from_millis(1 << (times >> shift & 15));
+    Config {
+        // Below 64 KiB there is no scale, so that the edge is exact.
+        recv_capacity: 1 + input.number(),
+        send_capacity: SEND_CAPACITY,
+        max_out_of_order: usize::from(mode >> 5),
+        timestamps: mode & 4 != 0,
+        sack: mode & 16 != 0,
+        no_delay: on(1),
+        delayed_ack: if on(2) { Duration::ZERO } else { Config::default().delayed_ack },
+        quick_acks: if on(4) { 0 } else { 16 },
+        keep_alive: on(8).then(|| KeepAlive { idle: time(0) * 4, interval: time(0), count: times & 3 }),
+        user_timeout: on(16).then(|| time(4) * 8),
+        late_data: if on(32) { LateData::Drop } else { LateData::Reset },
+        segmentation_offload: on(64),
+        congestion: if on(128) { Congestion::NewReno(NewReno::default()) } else { Congestion::default() },
+        ..Config::default()
+    }
+}
+
 /// Everything that left the connection: segments and events.
 fn play(data: &[u8]) -> (Vec<u8>, Vec<Event>) {
-    let mut input = Input(data);
+    let mut input = Input::new(data);
     let mut bench = Bench::new(&mut input);
-    while !input.0.is_empty() {
+    while !input.is_empty() {
         bench.step(&mut input);
         bench.check();
     }
@@ -45,14 +74,7 @@ struct Bench {
 impl Bench {
     fn new(input: &mut Input<'_>) -> Self {
         let mode = input.byte();
-        let config = Config {
-            // Below 64 KiB there is no scale, so that the edge is exact.
-            recv_capacity: 1 + input.number(),
-            send_capacity: SEND_CAPACITY,
-            max_out_of_order: usize::from(mode >> 5),
-            timestamps: mode & 4 != 0,
-            ..Config::default()
-        };
+        let config = config(mode, input);
         let recv_capacity = config.recv_capacity;
         let isn = SeqNumber::new(u32::from(input.byte()) << 24 | 0x00ff_ff00);
         let now = Instant::ORIGIN;
@@ -75,6 +97,7 @@ impl Bench {
         let options = Options {
             mss: Some(1000),
             window_scale: Some(2),
+            sack_permitted: true,
             timestamps: timestamps.then_some(Timestamps { value: 0xffff_fff0, echo: 0 }),
             ..Options::default()
         };
@@ -103,7 +126,7 @@ impl Bench {
     }
 
     fn step(&mut self, input: &mut Input<'_>) {
-        match input.byte() % 12 {
+        match input.byte() % 18 {
             // The most likely segments: in order, near, and anywhere.
             0 => {
                 let (next, len) = (self.acked, input.number() % 2000);
@@ -127,9 +150,54 @@ impl Bench {
             }
             9 => self.end.recv().skip(input.number()),
             10 => self.end.shutdown(),
-            _ if input.byte().is_multiple_of(8) => self.end.abort(),
+            11 if input.byte().is_multiple_of(8) => self.end.abort(),
+            12 => self.icmp(input),
+            13 => {
+                // What a link with offload has put together.
+                let len = input.number() * 2;
+                self.segment(Flags::ACK, self.acked, 5000, timestamps(input.byte()), &vec![3; len]);
+            }
+            14 => self.selective_acknowledgment(input),
+            15 if input.byte().is_multiple_of(4) => self.end.shutdown_read(),
+            16 => {
+                // To the peer's FIN and to everything of ours.
+                let (next, len) = (self.acked, input.number() % 100);
+                self.segment(Flags::ACK | Flags::FIN, next, 5000, timestamps(input.byte()), &vec![3; len]);
+            }
+            17 => {
+                // Taken in pieces, which share their memory with what remains.
+                let taken = self.end.recv().take(input.number());
+                assert!(taken.iter().all(|byte| matches!(byte, 3 | 9)));
+            }
             _ => {}
         }
+    }
+
+    fn icmp(&mut self, input: &mut Input<'_>) {
+        let kind = match input.byte() % 4 {
+            0 => IcmpErrorKind::Hard,
+            1 => IcmpErrorKind::Soft,
+            _ => IcmpErrorKind::PacketTooBig { mtu: input.number() as u32 },
+        };
+        // Mostly about what is in flight.
+        let behind = self.end.info().unacknowledged;
+        let seq = self.next + input.signed() + (behind / 2).wrapping_neg();
+        self.end.handle_icmp(self.now, IcmpError { kind, seq });
+    }
+
+    fn selective_acknowledgment(&mut self, input: &mut Input<'_>) {
+        let flight = self.end.info().unacknowledged;
+        let una = self.next + flight.wrapping_neg();
+        let mut sack = SackBlocks::new();
+        for _ in 0..=input.byte() % 4 {
+            let left = una + input.number() as u32;
+            sack.push(left, left + input.number() as u32);
+        }
+        let options = Options { sack, ..timestamps(input.byte()) };
+        let (next, acked) = (self.next, self.acked);
+        self.next = una + (flight / 256) * u32::from(input.byte());
+        self.segment(Flags::ACK, acked, 5000, options, &[]);
+        self.next = next;
     }
 
     fn arbitrary_segment(&mut self, input: &mut Input<'_>) {
@@ -162,16 +230,19 @@ impl Bench {
             };
             assert_eq!((transmit.source, transmit.len), (LOCAL, out.len()));
             let segment = Segment::parse(&out, LOCAL.ip(), PEER.ip()).expect("what leaves is well formed");
-            self.observe(&segment);
+            self.observe(&segment, transmit.gso_size);
             self.sent.extend_from_slice(&out);
         }
         panic!("segments without end");
     }
 
     /// What a peer may rely on.
-    fn observe(&mut self, segment: &Segment<'_>) {
+    fn observe(&mut self, segment: &Segment<'_>, gso_size: Option<u16>) {
         let header = &segment.header;
-        assert!(segment.payload.len() <= 1460);
+        match gso_size {
+            None => assert!(segment.payload.len() <= 1460),
+            Some(size) => assert!((1..=1460).contains(&size) && segment.payload.len() > usize::from(size)),
+        }
         if header.flags.contains(Flags::RST) {
             return;
         }
@@ -199,6 +270,9 @@ impl Bench {
         assert!(!closed || self.end.poll_timeout().is_none());
         let finished = self.events.contains(&Event::PeerFinished);
         assert_eq!(finished, self.end.recv().is_end_of_stream());
+        let info = self.end.info();
+        assert!(info.segments_sacked + info.segments_lost <= info.segments_in_flight, "{info:?}");
+        assert!(info.unsent <= self.end.unacknowledged());
     }
 }
 
@@ -208,31 +282,4 @@ fn timestamps(choice: u8) -> Options {
         _ => Some(Timestamps { value: 0xffff_ff80u32.wrapping_add(u32::from(choice)), echo: u32::from(choice) }),
     };
     Options { timestamps, ..Options::default() }
-}
-
-struct Input<'a>(&'a [u8]);
-
-impl Input<'_> {
-    /// The next byte; zero when there are no more.
-    fn byte(&mut self) -> u8 {
-        let Some((&byte, rest)) = self.0.split_first() else { return 0 };
-        self.0 = rest;
-        byte
-    }
-
-    /// Small numbers are as likely as large ones.
-    fn number(&mut self) -> usize {
-        let byte = self.byte();
-        if byte < 128 { usize::from(byte) } else { usize::from(byte & 127) << 8 | usize::from(self.byte()) }
-    }
-
-    /// A distance in sequence space, mostly a short one; negative ones wrap.
-    fn signed(&mut self) -> u32 {
-        match self.byte() {
-            byte @ 0..=200 => i32::from(byte % 8) - 3,
-            byte @ 201..=240 => (i32::from(byte) - 220) * 400,
-            byte => i32::from(byte - 240) << 27,
-        }
-        .cast_unsigned()
-    }
 }
