@@ -69,7 +69,8 @@ pub struct Config {
     /// How long the acknowledgment of less than two full segments may wait for company. Default 40 ms, at most 500 ms
     /// (RFC 9293 3.8.6.3); zero answers every segment at once.
     pub delayed_ack: Duration,
-    /// How many of the first acknowledgments never wait, because a sender in slow start lives on them. Default 16.
+    /// How many of the first acknowledgments never wait, because a sender in slow start lives on them. After a loss the
+    /// sender's window is small, and twice as many do not wait. Default 16.
     pub quick_acks: u8,
     /// Whether timestamps are offered and accepted (RFC 7323 3). They measure the round-trip time of what was sent twice
     /// and cost 12 bytes a segment. Default true.

@@ -86,6 +86,36 @@ fn the_first_acknowledgments_are_quick() {
 }
 
 #[test]
+fn after_a_gap_acknowledgments_are_quick_again() {
+    let mut bench = Bench::established_with(Config { quick_acks: 1, ..config() }, segment(SYN | ACK, 5000, 1001));
+    assert!(bench.arrives(segment(ACK, 5001, 1001).data(&[0; 1000])).is_empty(), "the handshake took the only one");
+    bench.times_out();
+    bench.arrives(segment(ACK, 7001, 1001).data(&[0; 1000]));
+    // What fills the gap is answered at once anyway, and counts.
+    let answers: Vec<usize> = [6001, 8001, 9001]
+        .map(|seq| {
+            bench.reads();
+            bench.arrives(segment(ACK, seq, 1001).data(&[0; 1000])).len()
+        })
+        .into();
+    assert_eq!(answers, [1, 1, 0]);
+}
+
+#[test]
+fn the_end_of_a_message_does_not_wait_where_waiting_was_in_vain() {
+    let mut bench = bench();
+    bench.arrives(segment(ACK, 5001, 1001).data(&[0; 1000]));
+    bench.times_out();
+    // Nobody has answered: what is not full is the end of something, and is acknowledged.
+    assert_eq!(bench.arrives(segment(ACK, 6001, 1001).data(b"end")), ["ACK seq=1001 ack=6004 win=8997 len=0"]);
+    // A full segment has another behind it, most likely.
+    assert!(bench.arrives(segment(ACK, 6004, 1001).data(&[0; 1000])).is_empty());
+    // An answer that carries the acknowledgment shows that waiting is worth it.
+    assert_eq!(bench.sends(4), ["PSH,ACK seq=1001 ack=7004 win=7997 len=4"]);
+    assert!(bench.arrives(segment(ACK, 7004, 1005).data(b"ping")).is_empty());
+}
+
+#[test]
 fn a_window_that_was_opened_is_told_without_delay() {
     let mut bench = bench();
     bench.arrives(segment(ACK, 5001, 1001).data(&[0; 9000]));

@@ -97,6 +97,7 @@ impl Connection {
             rcv_fin: _,
             rcv_acked: _,
             rcv_mss: _,
+            waited_in_vain: _,
             ack_now: _,
             duplicate_acks: _,
             reply: _,

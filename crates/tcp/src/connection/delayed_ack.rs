@@ -14,15 +14,34 @@ impl Connection {
         self.rcv_mss = self.rcv_mss.max((len as u32).min(most));
         // At least every second full-sized segment (SHLD-19).
         let second = self.rcv_nxt.since(self.rcv_acked) > self.rcv_mss;
-        if second || self.quick_acks > 0 || self.config.delayed_ack.is_zero() {
+        // A segment that is not full ends a message, or all that a window lets go. If our side lets messages pass without
+        // an answer, nothing comes that is worth waiting for.
+        let ends = (len as u32) < self.rcv_mss && self.waited_in_vain;
+        if second || ends || self.quick_acks > 0 || self.config.delayed_ack.is_zero() {
             self.ack_now = true;
         } else if self.timers.delayed_ack.is_none() {
             self.timers.delayed_ack = Some(self.now + self.config.delayed_ack);
         }
     }
 
+    /// A part of a gap is filled, so the peer has lost something and its window is small. There each delayed acknowledgment
+    /// holds back a good part of what it may send, until the window has grown again.
+    pub(super) fn acknowledge_quickly_after_loss(&mut self) {
+        self.quick_acks = self.config.quick_acks.saturating_mul(2);
+    }
+
+    /// An acknowledgment has waited for company, and none came.
+    pub(super) fn on_delayed_ack_timeout(&mut self) {
+        self.timers.delayed_ack = None;
+        self.ack_now = true;
+        self.waited_in_vain = true;
+    }
+
     /// A segment leaves that acknowledges everything up to RCV.NXT.
-    pub(super) fn acknowledged_now(&mut self) {
+    pub(super) fn acknowledged_now(&mut self, with_text: bool) {
+        if with_text && self.timers.delayed_ack.is_some() {
+            self.waited_in_vain = false;
+        }
         self.ack_now = false;
         self.timers.delayed_ack = None;
         self.rcv_acked = self.rcv_nxt;

@@ -194,6 +194,8 @@ pub struct Connection {
     rcv_mss: u32,
     /// How many acknowledgments are still sent without delay at the beginning.
     quick_acks: u8,
+    /// The last delayed acknowledgment left alone, and since then none left with text.
+    waited_in_vain: bool,
     /// When something of the peer was last heard.
     heard: Instant,
     /// An acknowledgment is due, on its own or with data.
@@ -309,6 +311,7 @@ impl Connection {
             rcv_acked: SeqNumber::default(),
             rcv_mss: 0,
             quick_acks: config.quick_acks,
+            waited_in_vain: false,
             heard: Instant::ORIGIN,
             ack_now: false,
             duplicate_acks: 0,

@@ -299,6 +299,9 @@ impl Connection {
             if gaps || text.is_empty() {
                 // RFC 5681 4.2: at once if it fills a gap or a part of one; and so if the window had no room for it.
                 self.ack_now = true;
+                if gaps {
+                    self.acknowledge_quickly_after_loss();
+                }
             } else {
                 self.acknowledge_soon(text.len());
             }

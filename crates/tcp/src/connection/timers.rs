@@ -81,8 +81,7 @@ impl Connection {
             self.close(Input::GiveUp, CloseReason::UserTimeout);
         }
         if self.is_due(self.timers.delayed_ack) {
-            self.timers.delayed_ack = None;
-            self.ack_now = true;
+            self.on_delayed_ack_timeout();
         }
         if self.is_due(self.timers.keep_alive) {
             self.on_keep_alive();

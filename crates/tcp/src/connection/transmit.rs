@@ -94,7 +94,7 @@ impl Connection {
             if answers { (Flags::SYN | Flags::ACK, self.rcv_nxt) } else { (Flags::SYN, SeqNumber::default()) };
         let window = self.syn_window();
         let header = Header { seq: self.iss, ack, flags, window, options, ..self.header(to) };
-        self.acknowledged_now();
+        self.acknowledged_now(false);
         self.counters.segments_retransmitted += u64::from(self.snd_max != self.iss);
         self.snd_nxt = self.iss + 1;
         self.mark_sent(Kind::New, self.iss, self.iss, self.snd_nxt);
@@ -348,7 +348,7 @@ impl Connection {
 
     /// A header with acknowledgment and window, which are thereby told, for `len` bytes of text.
     fn stream_header(&mut self, to: SocketAddr, seq: SeqNumber, flags: Flags, len: usize) -> Header {
-        self.acknowledged_now();
+        self.acknowledged_now(len > 0);
         let window = self.offer_window();
         let options =
             Options { timestamps: self.stream_timestamps(), sack: self.sack_blocks(len), ..Options::default() };

@@ -96,9 +96,9 @@ impl Connection {
         if limit.after(self.rcv_edge) { limit.since(self.rcv_edge) } else { 0 }
     }
 
-    /// The least move of the edge that is worth telling, in so many segments.
+    /// The least move of the edge that is worth telling, in so many segments of the size that is really sent: options
+    /// are taken off (`Eff.snd.MSS`, RFC 9293 3.8.6.2.2).
     fn step_size(&self, segments: u32) -> u32 {
-        let mss = u32::from(self.config.mss_for(self.local.is_ipv6()));
-        (self.capacity() / 2).min(segments * mss).max(1)
+        (self.capacity() / 2).min(segments * self.snd_mss).max(1)
     }
 }

@@ -21,16 +21,16 @@ pub(crate) struct Rack {
     /// `RACK.reordering_seen`.
     reordering_seen: bool,
     /// `RACK.reo_wnd_mult`.
-    window_steps: u32,
+    window_steps: u8,
     /// `RACK.reo_wnd_persist`.
-    persist: u32,
+    persist: u8,
     /// `RACK.dsack_round`.
     dsack_round: Option<SeqNumber>,
 }
 
 impl Rack {
     /// RFC 8985 6.2, step 4: for so many recoveries the window stays wide.
-    const PERSIST: u32 = 16;
+    const PERSIST: u8 = 16;
     /// RFC 8985 3.3: so many segments behind a gap are a loss, unless reordering was seen.
     const DUP_THRESH: u32 = 3;
     /// How long the least round-trip time counts: paths change.
@@ -125,7 +125,7 @@ impl Rack {
             return Duration::ZERO;
         }
         let least = self.min_rtt().unwrap_or(Duration::ZERO);
-        (least / 4).saturating_mul(self.window_steps).min(srtt)
+        (least / 4).saturating_mul(self.window_steps.into()).min(srtt)
     }
 
     /// As if everything had happened at `now`.
