@@ -14,7 +14,7 @@
 //! - content: `Content-Length`, chunked both ways with trailers, close-delimited (RFC 9112, 6 and 7)
 //! - connections: persistence, pipelined requests, closing in stages, timeouts (RFC 9112, 9)
 //! - `Expect: 100-continue`, informational responses, `Upgrade`, `CONNECT` (RFC 9110)
-//! - on top: [Server-Sent Events](sse) and [newline-delimited records](ndjson)
+//! - on top: [Server-Sent Events](sse), [newline-delimited records](ndjson), the [origin] of a request and [CORS](cors)
 //!
 //! # Out of scope
 //!
@@ -86,10 +86,12 @@ extern crate std;
 
 pub mod client;
 mod content;
+pub mod cors;
 mod error;
 mod head;
 mod intake;
 pub mod ndjson;
+pub mod origin;
 mod parts;
 pub mod server;
 pub mod sse;

@@ -15,17 +15,21 @@ use signal_hook::iterator::Signals;
 use crate::Failure;
 use crate::args::{Runtime, Serve};
 use crate::link;
-use crate::site::Event;
+use crate::site::{Event, Site};
 
 pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
     let log = Log { quiet: args.quiet };
     let listen = args.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
+    let mut site = Site::new();
+    if !args.allowed_origins.is_empty() {
+        site.allow(args.allowed_origins.clone());
+    }
     match args.runtime {
         Runtime::Tokio | Runtime::Std if args.link.is_given() => Err(link::without_tun()),
-        Runtime::Tokio => tasks::run(listen, log),
-        Runtime::Std => threads::run(listen, log),
+        Runtime::Tokio => tasks::run(listen, site, log),
+        Runtime::Std => threads::run(listen, site, log),
         #[cfg(target_os = "linux")]
-        Runtime::Tun => tun::run(args, log),
+        Runtime::Tun => tun::run(args, &site, log),
         #[cfg(not(target_os = "linux"))]
         Runtime::Tun => Err(link::without_linux()),
     }

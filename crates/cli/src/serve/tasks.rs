@@ -10,14 +10,13 @@ use crate::Failure;
 use crate::pulse::Pulse;
 use crate::site::{Calendar, Session, Site};
 
-pub(super) fn run(listen: SocketAddr, log: Log) -> Result<(), Failure> {
+pub(super) fn run(listen: SocketAddr, site: Site, log: Log) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
     runtime.block_on(async {
         let server = Server::bind(listen).await.map_err(|error| cannot_listen(listen, &error))?;
         let shutdown = server.shutdown_handle();
         at_signal(move || shutdown.shutdown())?;
         announce(server.local_addr())?;
-        let site = Site::new();
         let handler = move |transport, peer, shutdown| connection(site.clone(), transport, peer, shutdown, log);
         server.run(handler).await.map(drop).map_err(Failure::failed)
     })

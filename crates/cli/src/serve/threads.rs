@@ -9,12 +9,11 @@ use super::{Log, announce, at_signal, cannot_listen};
 use crate::Failure;
 use crate::site::{Calendar, Session, Site};
 
-pub(super) fn run(listen: SocketAddr, log: Log) -> Result<(), Failure> {
+pub(super) fn run(listen: SocketAddr, site: Site, log: Log) -> Result<(), Failure> {
     let server = Server::bind(listen).map_err(|error| cannot_listen(listen, &error))?;
     let shutdown = server.shutdown_handle();
     at_signal(move || shutdown.shutdown())?;
     announce(server.local_addr())?;
-    let site = Site::new();
     server.run(move |transport, peer| connection(&site, transport, peer, log)).map(drop).map_err(Failure::failed)
 }
 

@@ -11,7 +11,7 @@ use crate::args::Serve;
 use crate::site::{Calendar, Session, Site};
 use crate::{Failure, link};
 
-pub(super) fn run(args: &Serve, log: Log) -> Result<(), Failure> {
+pub(super) fn run(args: &Serve, site: &Site, log: Log) -> Result<(), Failure> {
     let (device, stack) = link::open(&args.link)?;
     let addresses = &args.link.addresses;
     let calendar = Calendar::new(device.now(), SystemTime::now());
@@ -30,7 +30,6 @@ pub(super) fn run(args: &Serve, log: Log) -> Result<(), Failure> {
     let shutdown = server.shutdown_handle();
     at_signal(move || shutdown.shutdown())?;
 
-    let site = Site::new();
     server
         .run(
             |incoming| Session::new(incoming.now, site.clone(), calendar, incoming.waker),

@@ -29,6 +29,8 @@ pub(super) struct HttpSession {
     waker: Waker,
     calendar: Calendar,
     exchange: Exchange,
+    /// What this response tells browsers about pages of other origins.
+    cors: Vec<(&'static str, String)>,
     work: Work,
     /// The last response's status, not yet reported.
     answered: Option<u16>,
@@ -140,6 +142,7 @@ impl HttpSession {
             waker,
             calendar,
             exchange: Exchange::default(),
+            cors: Vec::new(),
             work: Work::Done,
             answered: None,
             shutting_down: false,
@@ -168,6 +171,15 @@ impl HttpSession {
     fn begin(&mut self, now: Instant, head: &RequestHead) {
         self.exchange = Exchange { method: head.method().to_owned(), target: head.target().to_owned() };
         self.work = Work::Done;
+        self.cors = self.site.cors.fields(head);
+        if let Some(answer) = self.site.cors.preflight(head) {
+            self.answered = self.http.respond(&answer, Length::Known(0)).is_ok().then(|| answer.status());
+            return self.finish();
+        }
+        // What changes something is not for pages of foreign origins (RFC 6454, 8; WebSocket asks for itself).
+        if !matches!(head.method(), "GET" | "HEAD" | "OPTIONS") && !self.site.cors.origins.admits(head) {
+            return self.text(now, 403, "the origin is not allowed\n");
+        }
         match Route::of(head.method(), head.path(), head.query().unwrap_or_default()) {
             Ok(route) => self.start(now, route, head),
             Err(refusal) => self.refuse(now, &refusal),
@@ -317,7 +329,8 @@ impl HttpSession {
 
     fn accept(&mut self, now: Instant, head: &RequestHead, protocols: &[&str], channel: Channel) {
         let protocols = protocols.iter().map(|&protocol| protocol.to_owned()).collect();
-        match handshake::accept(head, &Policy { protocols, ..Policy::default() }) {
+        let origin = self.site.cors.origins.clone();
+        match handshake::accept(head, &Policy { protocols, origin }) {
             Ok(acceptance) => self.work = Work::Upgrade(Upgrade { acceptance, channel }),
             Err(rejection) => {
                 let mut fields = vec![("Content-Type", TEXT)];
@@ -377,6 +390,7 @@ impl HttpSession {
         let date = self.calendar.http_date(now);
         let mut all = vec![("Server", concat!("drywire/", env!("CARGO_PKG_VERSION"))), ("Date", &*date)];
         all.extend(fields);
+        all.extend(self.cors.iter().map(|(name, value)| (*name, &**value)));
         // A refusal means that the connection failed or is closing, and `poll_event` tells that.
         if self.http.respond(&PlainResponse::new(status, &all), length).is_ok() {
             self.answered = Some(status);

@@ -6,8 +6,11 @@ mod route;
 mod session;
 mod socket;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use drywire::http::cors::{Cors, RequestFields};
+use drywire::http::origin::OriginPolicy;
 use drywire::{Bytes, Instant, http, ws};
 
 pub(crate) use feed::Feed;
@@ -23,6 +26,8 @@ pub(crate) struct Site {
     /// The limits and times of each connection.
     pub(crate) http: http::server::Config,
     pub(crate) ws: ws::Config,
+    /// What pages of other origins may do.
+    pub(crate) cors: Arc<Cors>,
     /// The content of `/bytes/N`, again and again.
     block: Bytes,
 }
@@ -34,8 +39,25 @@ impl Site {
             feed: Feed::default(),
             http: http::server::Config::default(),
             ws: ws::Config::default(),
+            cors: Arc::default(),
             block: LINE.repeat(1024).into(),
         }
+    }
+
+    /// Lets pages of these origins use the site, beside its own; `*` is all.
+    pub(crate) fn allow(&mut self, origins: Vec<String>) {
+        let origins = if origins.iter().any(|origin| origin == "*") {
+            OriginPolicy::Any
+        } else {
+            OriginPolicy::SameOriginAnd(origins)
+        };
+        self.cors = Arc::new(Cors {
+            origins,
+            methods: vec!["PUT".to_owned()],
+            request_fields: RequestFields::Any,
+            max_age: Some(Duration::from_secs(600)),
+            ..Cors::default()
+        });
     }
 }
 

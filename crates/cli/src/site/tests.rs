@@ -280,6 +280,36 @@ fn a_foreign_origin_gets_403() {
 }
 
 #[test]
+fn pages_of_other_origins_are_let_in_by_name() {
+    let from =
+        |origin: &str| format!("POST /feed HTTP/1.1\r\nHost: x\r\nOrigin: {origin}\r\nContent-Length: 1\r\n\r\na");
+    let ask = |origin: &str| {
+        let fields = format!("Origin: {origin}\r\nAccess-Control-Request-Method: PUT\r\n");
+        format!("OPTIONS /echo HTTP/1.1\r\nHost: x\r\n{fields}\r\n")
+    };
+    let mut site = Site::new();
+    let mut peer = Peer::new(&site);
+    assert!(peer.send(from("http://x")).starts_with("HTTP/1.1 201 "));
+    assert!(peer.send(from("https://app.example")).starts_with("HTTP/1.1 403 "));
+    assert!(peer.send(ask("https://app.example")).starts_with("HTTP/1.1 403 "));
+
+    site.allow(vec!["https://app.example".to_owned()]);
+    let mut peer = Peer::new(&site);
+    assert!(peer.send(from("http://x")).starts_with("HTTP/1.1 201 "));
+    assert!(peer.send(from("https://evil.example")).starts_with("HTTP/1.1 403 "));
+    let response = peer.send(from("https://app.example"));
+    assert!(response.starts_with("HTTP/1.1 201 "), "{response}");
+    assert!(response.contains("\r\nAccess-Control-Allow-Origin: https://app.example\r\n"), "{response}");
+    let response = peer.send(ask("https://app.example"));
+    assert!(response.starts_with("HTTP/1.1 204 ") && response.contains("\r\nAccess-Control-Allow-Methods: PUT\r\n"));
+    assert!(peer.send(ask("https://evil.example")).starts_with("HTTP/1.1 403 "));
+
+    site.allow(vec!["*".to_owned()]);
+    let response = Peer::new(&site).send(from("https://evil.example"));
+    assert!(response.contains("\r\nAccess-Control-Allow-Origin: *\r\n"), "{response}");
+}
+
+#[test]
 fn a_feed_socket_sends_and_publishes() {
     let site = Site::new();
     site.feed.publish("old".into());

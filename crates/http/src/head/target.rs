@@ -49,7 +49,7 @@ fn is_http(scheme: &[u8]) -> bool {
 }
 
 /// `scheme "://" rest` (RFC 3986, 3.1). A URI without an authority has no meaning as a request target.
-fn split_scheme(target: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn split_scheme(target: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = target.iter().position(|b| *b == b':')?;
     let (scheme, rest) = target.split_at_checked(colon)?;
     let rest = rest.strip_prefix(b"://")?;
@@ -62,13 +62,22 @@ fn split_scheme(target: &[u8]) -> Option<(&[u8], &[u8])> {
 /// `uri-host ":" port`, where both must be there (RFC 9110, 9.3.6: an empty or invalid port is to be rejected).
 fn is_authority_with_port(authority: &[u8]) -> bool {
     let Some((host, port)) = split_port(authority) else { return false };
-    !host.is_empty() && is_uri_host(host) && port.is_some_and(|port| is_port(port) && port.iter().any(|b| *b != b'0'))
+    !host.is_empty() && is_uri_host(host) && port.and_then(port_number).is_some_and(|port| port != 0)
 }
 
 /// `uri-host [ ":" port ]`, the grammar of `Host` (RFC 9110, 7.2), in which both may be empty.
 pub(crate) fn is_host_and_port(authority: &[u8]) -> bool {
-    let Some((host, port)) = split_port(authority) else { return false };
-    is_uri_host(host) && port.is_none_or(|port| port.is_empty() || is_port(port))
+    host_and_port(authority).is_some()
+}
+
+/// The parts of such an authority.
+pub(crate) fn host_and_port(authority: &[u8]) -> Option<(&[u8], Option<u16>)> {
+    let (host, port) = split_port(authority)?;
+    let port = match port {
+        None | Some([]) => None,
+        Some(port) => Some(port_number(port)?),
+    };
+    is_uri_host(host).then_some((host, port))
 }
 
 /// Splits at the colon that begins the port; `None` for what no bracket closes or a second colon spoils.
@@ -84,9 +93,10 @@ fn split_port(authority: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     }
 }
 
-fn is_port(port: &[u8]) -> bool {
-    let digits = !port.is_empty() && port.iter().all(u8::is_ascii_digit);
-    digits && core::str::from_utf8(port).is_ok_and(|port| port.parse::<u16>().is_ok())
+/// Digits alone, without a sign.
+fn port_number(port: &[u8]) -> Option<u16> {
+    let digits = Some(port).filter(|port| port.iter().all(u8::is_ascii_digit))?;
+    core::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// `IP-literal / IPv4address / reg-name` (RFC 3986, 3.2.2).

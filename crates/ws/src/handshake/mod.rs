@@ -37,7 +37,6 @@
 //! ```
 
 mod client;
-mod origin;
 mod server;
 
 use alloc::string::String;
@@ -47,7 +46,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 
 pub use client::{ClientHandshake, HandshakeError, Offer, OfferError};
-pub use origin::OriginPolicy;
+pub use drywire_http::origin::OriginPolicy;
 pub use server::{Acceptance, Policy, Rejection, accept};
 
 /// The one version of the protocol (RFC 6455, 4.1).

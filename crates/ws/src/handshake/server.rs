@@ -129,7 +129,9 @@ pub fn accept(request: &RequestHead, policy: &Policy) -> Result<Acceptance, Reje
     if request.version() == Version::Http10 {
         return Err(Rejection::HttpVersion);
     }
-    let authority = request.authority().ok_or(Rejection::Host)?;
+    if request.authority().is_none() {
+        return Err(Rejection::Host);
+    }
     if !fields.contains_token("upgrade", WEBSOCKET) {
         return Err(Rejection::Upgrade);
     }
@@ -140,9 +142,7 @@ pub fn accept(request: &RequestHead, policy: &Policy) -> Result<Acceptance, Reje
     if single("sec-websocket-version").ok_or(Rejection::NoVersion)? != VERSION {
         return Err(Rejection::Version);
     }
-    if fields.field("origin").is_some()
-        && !single("origin").is_some_and(|origin| policy.origin.allows(origin, authority))
-    {
+    if !policy.origin.admits(request) {
         return Err(Rejection::Origin);
     }
     let protocol = choose(fields.field_elements("sec-websocket-protocol"), &policy.protocols)?;
