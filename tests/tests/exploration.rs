@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use drywire::sim::Open;
 use drywire::sim::explore::{CounterExample, Exploration, Order, Property, Reading, Scope};
-use drywire::tcp::Config;
+use drywire::tcp::{Config, EcnMode};
 use drywire_tcp::Rule;
 
 /// What the normal run explores, to the end: several million states.
@@ -42,6 +42,8 @@ fn scopes() -> Vec<(&'static str, Scope)> {
                 tcp.recv_capacity = 1;
             }),
         ),
+        ("marks and a loss", with(Scope { bytes: [2, 1], marks: 2, losses: 1, channel: 2, ..both.clone() }, with_ecn)),
+        ("marks, simultaneous open", with(Scope { marks: 1, losses: 1, channel: 2, ..simultaneous.clone() }, with_ecn)),
         ("an earlier incarnation", with(Scope { earlier: 1, ..both }, |tcp| tcp.timestamps = true)),
         ("an earlier incarnation, simultaneous open", Scope { earlier: 1, channel: 2, ..simultaneous }),
     ]
@@ -60,6 +62,12 @@ fn deep_scopes() -> Vec<(&'static str, Scope)> {
         ("all that can go wrong, and aborts", Scope { bytes: [1, 0], aborts: true, ..all }),
         ("a loss and aborts, simultaneous open", Scope { losses: 1, aborts: true, ..simultaneous }),
     ]
+}
+
+/// The least window, so that a mark can make a side pause.
+fn with_ecn(tcp: &mut Config) {
+    tcp.ecn = EcnMode::Request;
+    tcp.initial_window = 1;
 }
 
 fn with(mut scope: Scope, change: impl Fn(&mut Config)) -> Scope {

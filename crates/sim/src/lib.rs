@@ -13,7 +13,7 @@
 //!   cuts, delays, room              │                                   │
 //!            │                ┌─────┴─────────────── Network ───────────┴─────┐
 //!   app ─ machine             │  latency, jitter, loss, duplication, order,   │
-//!                             │  corruption, rate, queue, MTU    ── observer  │
+//!                             │  corruption, rate, queue, MTU, marks; observer│
 //!                             └───────────────────────────────────────────────┘
 //! ```
 //!

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use drywire_core::{Bytes, BytesMut, Instant, RecvBuf, StreamMachine};
+use drywire_tcp::ip::Ecn;
 use drywire_tcp::{CloseReason, Config, Connection, Event, Segment, SeqNumber, State, Transmit};
 
 use crate::Input;
@@ -96,7 +97,12 @@ impl<M: StreamMachine> TcpHost<M> {
 
     /// Handles a segment that came from `source`.
     pub fn handle_segment(&mut self, now: Instant, source: IpAddr, segment: &Segment<'_>) {
-        self.socket.connection.handle_segment(now, source, segment);
+        self.handle_marked_segment(now, source, Ecn::NotEct, segment);
+    }
+
+    /// The same with what its IP header says about congestion notification.
+    pub fn handle_marked_segment(&mut self, now: Instant, source: IpAddr, ecn: Ecn, segment: &Segment<'_>) {
+        self.socket.connection.handle_marked_segment(now, source, ecn, segment);
     }
 
     /// Appends the next segment to `out`. Call it until `None`, each time after [`poll_input`](Self::poll_input).

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use drywire_core::{Bytes, Instant};
 use drywire_sim::{Chance, Digest, Fate, LinkConfig, Network, Packet};
+use drywire_tcp::ip::Ecn;
 use proptest::prelude::*;
 
 const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
@@ -14,7 +15,7 @@ const B: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
 fn packet(number: u32) -> Packet {
     let mut bytes = vec![0x5a; 96];
     bytes.extend_from_slice(&number.to_be_bytes());
-    Packet { source: A, destination: B, bytes: bytes.into() }
+    Packet { source: A, destination: B, ecn: Ecn::NotEct, bytes: bytes.into() }
 }
 
 fn number(packet: &Packet) -> u32 {
@@ -144,7 +145,7 @@ fn a_packet_larger_than_the_mtu_is_dropped_and_counted() {
     network.observe();
     for size in [1479, 1480, 1481, 9000] {
         let bytes = Bytes::from(vec![0; size]);
-        network.send(Instant::ORIGIN, Packet { source: A, destination: B, bytes });
+        network.send(Instant::ORIGIN, Packet { source: A, destination: B, ecn: Ecn::NotEct, bytes });
     }
     let sizes: Vec<_> = std::iter::from_fn(|| network.poll_deliver(Instant::ORIGIN)).map(|p| p.size()).collect();
     assert_eq!(sizes, [1499, 1500]);
@@ -181,7 +182,7 @@ fn a_full_queue_drops_the_newest() {
     assert_eq!(network.stats(A, B).queue_full, 10);
     // Once the line is free, even a packet larger than the queue leaves.
     let bytes = Bytes::from(vec![0; 5000]);
-    network.send(Instant::from_secs(1), Packet { source: A, destination: B, bytes });
+    network.send(Instant::from_secs(1), Packet { source: A, destination: B, ecn: Ecn::NotEct, bytes });
     assert!(network.poll_timeout().is_some());
 }
 
@@ -223,8 +224,33 @@ fn everything() -> LinkConfig {
         corruption: Chance::percent(10),
         rate: Some(50_000_000),
         queue: 10_000,
+        marking: Chance::percent(10),
+        marking_threshold: Some(5000),
         mtu: Some(1500),
     }
+}
+
+/// RFC 3168 5: only what says that it understands is marked; from a threshold on, and in so many cases.
+#[test]
+fn rfc_3168_5_congestion_is_marked_on_what_understands_it() {
+    let send = |config: LinkConfig, ecn: Ecn| {
+        let mut network = network(3, config);
+        for _ in 0..100 {
+            let bytes = vec![7; 80].into();
+            network.send(Instant::ORIGIN, Packet { source: A, destination: B, ecn, bytes });
+        }
+        let arrived: Vec<Ecn> =
+            std::iter::from_fn(|| network.poll_deliver(Instant::from_secs(9))).map(|packet| packet.ecn).collect();
+        (network.stats(A, B).marked, arrived)
+    };
+    let always = LinkConfig { marking: Chance::ALWAYS, ..LinkConfig::default() };
+    assert_eq!(send(always.clone(), Ecn::NotEct), (0, vec![Ecn::NotEct; 100]));
+    assert_eq!(send(always.clone(), Ecn::Ect0), (100, vec![Ecn::Ce; 100]));
+    assert_eq!(send(always, Ecn::Ect1), (100, vec![Ecn::Ce; 100]));
+    // A hundred bytes each: the eleventh is the first that makes more than a thousand wait.
+    let queue = LinkConfig { rate: Some(1000), marking_threshold: Some(1000), ..LinkConfig::default() };
+    let (marked, arrived) = send(queue, Ecn::Ect0);
+    assert_eq!((marked, arrived[9], arrived[10]), (90, Ecn::Ect0, Ecn::Ce));
 }
 
 #[test]
@@ -304,6 +330,8 @@ fn any_link() -> impl Strategy<Value = LinkConfig> {
                 corruption,
                 rate,
                 queue,
+                marking: corruption,
+                marking_threshold: Some(queue / 2),
                 mtu,
             }
         },
@@ -329,7 +357,8 @@ proptest! {
                 delivered += 1;
             }
             let bytes = Bytes::from(vec![1; size]);
-            network.send(now, Packet { source: A, destination: B, bytes });
+            let ecn = Ecn::from_bits(size as u8);
+            network.send(now, Packet { source: A, destination: B, ecn, bytes });
         }
         while let Some(at) = network.poll_timeout() {
             prop_assert!(at >= now, "a packet arrives in the past");

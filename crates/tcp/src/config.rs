@@ -78,6 +78,9 @@ pub struct Config {
     /// Whether selective acknowledgments are offered and accepted (RFC 2018): what arrived behind a loss is then not sent
     /// again. Default true.
     pub sack: bool,
+    /// Whether explicit congestion notification is used (RFC 3168): routers then mark segments instead of dropping them.
+    /// Default [`EcnMode::Accept`].
+    pub ecn: EcnMode,
     /// How long TIME-WAIT lasts: two maximum segment lifetimes. Default 60 s.
     pub time_wait: Duration,
     /// What becomes of data that arrives after [`Connection::shutdown_read`](crate::Connection::shutdown_read). Default
@@ -94,6 +97,18 @@ pub struct Config {
     /// The rule that this broken copy of TCP leaves out. Default none.
     #[cfg(feature = "fault-injection")]
     pub omit: Option<Rule>,
+}
+
+/// With whom explicit congestion notification is used (RFC 3168 6.1.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum EcnMode {
+    /// With nobody.
+    Off,
+    /// With peers that ask for it.
+    #[default]
+    Accept,
+    /// With those, and our own SYNs ask for it. If such a SYN is lost or refused, the next one does not (RFC 3168 6.1.1.1).
+    Request,
 }
 
 /// What becomes of data that arrives when nobody wants it any more.
@@ -216,6 +231,7 @@ impl Default for Config {
             quick_acks: 16,
             timestamps: true,
             sack: true,
+            ecn: EcnMode::Accept,
             time_wait: Duration::from_secs(60),
             late_data: LateData::Reset,
             segmentation_offload: false,

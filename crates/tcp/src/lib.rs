@@ -36,6 +36,7 @@
 //! - Retransmission (RFC 6298), congestion control (RFC 5681, RFC 6582), window scale and timestamps (RFC 7323), zero
 //!   window probes, and the silly window avoidance of both sides.
 //! - Nagle's algorithm, delayed acknowledgments, keep-alive, the user timeout, a receive buffer that grows with its use.
+//! - Explicit congestion notification (RFC 3168).
 //! - ICMP errors and the path MTU (RFC 1191, RFC 8201, RFC 5927); segmentation offload; [`Info`].
 //!
 //! - A [`Listener`] with a SYN queue and SYN cookies (RFC 4987), and a [`Stack`] of many connections behind IPv4 and IPv6
@@ -143,7 +144,7 @@ mod udp;
 
 #[cfg(feature = "fault-injection")]
 pub use config::Rule;
-pub use config::{Config, KeepAlive, LateData};
+pub use config::{Config, EcnMode, KeepAlive, LateData};
 pub use congestion::{Acked, Congestion, Controller, Cubic, Custom, NewReno};
 #[cfg(feature = "explore")]
 pub use connection::Sequence;

@@ -112,6 +112,7 @@ fn sum(bytes: &[u8]) -> u16 {
 #[cfg(test)]
 mod tests {
     use drywire_core::{Bytes, BytesMut, Instant, Seed};
+    use drywire_tcp::ip::Ecn;
     use drywire_tcp::{Config, ListenerConfig, Stack, StackConfig};
 
     use super::*;
@@ -170,15 +171,16 @@ mod tests {
         let (_, mut packet) = headers_of_a_transfer("192.0.2.1", "192.0.2.2").pop().unwrap();
         packet[20 + 13] |= 0x80;
         let at = "192.0.2.1:7".parse().unwrap();
-        let transmit =
-            Transmit { source: at, destination: at, len: packet.len(), gso_size: Some(1000), partial_checksum: true };
+        let (len, gso_size, ecn) = (packet.len(), Some(1000), Ecn::Ect0);
+        let transmit = Transmit { source: at, destination: at, len, gso_size, partial_checksum: true, ecn };
         assert_eq!(header(&packet, &transmit).unwrap()[1], SEGMENTS_V4 | WITH_CWR);
     }
 
     #[test]
     fn what_a_header_cannot_say_is_refused() {
         let at = "192.0.2.1:7".parse().unwrap();
-        let cut = Transmit { source: at, destination: at, len: 0, gso_size: Some(1), partial_checksum: false };
+        let (gso_size, ecn) = (Some(1), Ecn::NotEct);
+        let cut = Transmit { source: at, destination: at, len: 0, gso_size, partial_checksum: false, ecn };
         assert_eq!(header(&[0x45; 60], &cut).unwrap_err().kind(), ErrorKind::InvalidInput);
         let cut = Transmit { partial_checksum: true, ..cut };
         for len in [0, 20, 33] {

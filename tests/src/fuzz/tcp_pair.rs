@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use drywire::Instant;
 use drywire::sim::{Chance, Finish, LinkConfig, Open, Side, TcpPair, Transfer};
-use drywire::tcp::{CloseReason, Config};
+use drywire::tcp::{CloseReason, Config, EcnMode};
 
 /// The run must end: with every byte where it belongs, or with a reason. Twice, in the same way.
 pub fn run(data: &[u8]) {
@@ -63,13 +63,18 @@ impl Input<'_> {
             corruption: self.chance(20),
             rate: Some(self.number(1) * 1000).filter(|rate| *rate > 0),
             queue: 3000 + self.number(1) as usize * 256,
+            marking: Chance::percent((small_mtu / 8 % 8) as u32 * 5),
+            marking_threshold: (small_mtu / 64 % 2 == 1).then_some(3000),
             mtu: (small_mtu >= 600).then_some(small_mtu),
         }
     }
 
     fn tcp(&mut self) -> Config {
+        let mss = 40 + self.number(2) as u16 % 1500;
         Config {
-            mss: 40 + self.number(2) as u16 % 1500,
+            mss,
+            // Of a number that is there, so that inputs keep their meaning.
+            ecn: [EcnMode::Accept, EcnMode::Request, EcnMode::Off][usize::from(mss % 3)],
             recv_capacity: self.number(2) as usize,
             send_capacity: 1 + self.number(2) as usize,
             syn_retries: self.number(1) as u8 % 10,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use drywire::tcp::Flags;
+use drywire::tcp::ip::Ecn;
 
 use super::assertion::Assertion;
 
@@ -211,6 +212,25 @@ impl fmt::Display for TcpOption {
 }
 
 impl EcnMark {
+    /// What is put into a packet that arrives.
+    pub(super) const fn codepoint(self) -> Ecn {
+        match self {
+            Self::NotEct => Ecn::NotEct,
+            Self::Ect1 => Ecn::Ect1,
+            Self::Ect0 | Self::Ect01 => Ecn::Ect0,
+            Self::Ce => Ecn::Ce,
+        }
+    }
+
+    pub(super) const fn of(codepoint: Ecn) -> Self {
+        match codepoint {
+            Ecn::NotEct => Self::NotEct,
+            Ecn::Ect1 => Self::Ect1,
+            Ecn::Ect0 => Self::Ect0,
+            Ecn::Ce => Self::Ce,
+        }
+    }
+
     pub(super) const ALL: [Self; 5] = [Self::NotEct, Self::Ect1, Self::Ect0, Self::Ect01, Self::Ce];
 
     pub(super) const fn name(self) -> &'static str {

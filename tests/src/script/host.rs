@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use drywire::tcp::ip::Ecn;
 use drywire::tcp::{
     Config, Connection, ConnectionHandle, Flags, ListenerConfig, ListenerHandle, Segment, SeqNumber, Stack,
     StackConfig, State,
@@ -40,8 +41,8 @@ pub(super) struct Sent {
     pub(super) at: Instant,
     /// The number of its translation.
     pub(super) translation: usize,
-    /// Of the IP header, where there is one.
-    pub(super) ecn: Option<EcnMark>,
+    /// Of the IP header, or what a connection asks to be put there.
+    pub(super) ecn: EcnMark,
     pub(super) bytes: Vec<u8>,
 }
 
@@ -167,16 +168,14 @@ impl Host {
     ) -> Result<(), String> {
         match self {
             Self::Alone { .. } => {
-                if packet.ecn.is_some() {
-                    return Err("a connection on its own sees no ECN marks: `--engine=stack`".to_owned());
-                }
                 let number = self.destination(packet, nobody);
                 let Self::Alone { connections, translations, .. } = self else { return Ok(()) };
                 let (connection, translation) = (&mut connections[number], &mut translations[number]);
+                let ecn = packet.ecn.map_or(Ecn::NotEct, EcnMark::codepoint);
                 let bytes = translation.arriving(packet)?;
                 let (from, to) = (translation.remote.ip(), translation.local.ip());
                 let segment = Segment::parse(&bytes, from, to).map_err(|error| error.to_string())?;
-                connection.handle_segment(now, from, &segment);
+                connection.handle_marked_segment(now, from, ecn, &segment);
             }
             Self::Stacked { stack, translation, .. } => {
                 let ecn = packet.ecn.unwrap_or(EcnMark::NotEct);
@@ -242,7 +241,8 @@ impl Host {
                         if transmit.len != out.len() {
                             return Err(format!("{transmit:?} does not describe {} bytes", out.len()));
                         }
-                        return Ok(Some(Sent { at: now, translation, ecn: None, bytes: out.to_vec() }));
+                        let ecn = EcnMark::of(transmit.ecn);
+                        return Ok(Some(Sent { at: now, translation, ecn, bytes: out.to_vec() }));
                     }
                 }
                 Ok(None)
@@ -255,7 +255,7 @@ impl Host {
                 if (source, destination) != (translation.local.ip(), translation.remote.ip()) {
                     return Err(format!("a packet leaves from {source} to {destination}"));
                 }
-                Ok(Some(Sent { at: now, translation: 0, ecn: Some(ecn), bytes: bytes.to_vec() }))
+                Ok(Some(Sent { at: now, translation: 0, ecn, bytes: bytes.to_vec() }))
             }
         }
     }
@@ -268,7 +268,10 @@ impl Host {
         };
         let packet = translation.leaving(&sent.bytes, expected)?;
         // Only an expectation asks for it, so that packets show it only there.
-        let ecn = sent.ecn.filter(|_| expected.is_some_and(|expected| expected.ecn.is_some()));
+        let ecn = expected.and_then(|expected| expected.ecn).map(|wanted| match (wanted, sent.ecn) {
+            (EcnMark::Ect01, EcnMark::Ect0 | EcnMark::Ect1) => EcnMark::Ect01,
+            (_, sent) => sent,
+        });
         Ok(TcpPacket { ecn, ..packet })
     }
 

@@ -21,6 +21,11 @@ pub(super) fn value(host: &Host, name: &str) -> Option<i64> {
         "TCP_LAST_ACK" => code(State::LastAck),
         "TCP_LISTEN" => code(State::Listen),
         "TCP_CLOSING" => code(State::Closing),
+        "TCPI_OPT_TIMESTAMPS" => 1,
+        "TCPI_OPT_SACK" => 2,
+        "TCPI_OPT_WSCALE" => 4,
+        "TCPI_OPT_ECN" => 8,
+        "TCPI_OPT_ECN_SEEN" => 16,
         _ => return of_connection(&host.subject()?.info(), name),
     })
 }
@@ -61,9 +66,18 @@ fn of_connection(info: &Info, name: &str) -> Option<i64> {
         "tcpi_bytes_received" => counters.bytes_received,
         "tcpi_rcv_ooopack" => counters.segments_out_of_order,
         "tcpi_total_rto" => counters.timeouts,
+        "tcpi_received_ce" => counters.marked_segments_received.into(),
+        "tcpi_delivered_ce" => counters.marked_segments_delivered.into(),
+        "tcpi_options" => options(info),
         _ => return None,
     };
     i64::try_from(value).ok()
+}
+
+/// Bits as in Linux's `tcp.h`.
+fn options(info: &Info) -> u64 {
+    let agreed = [info.timestamps, info.sack, info.window_scale.is_some(), info.ecn, info.ecn_seen];
+    agreed.into_iter().rev().fold(0, |bits, it| bits << 1 | u64::from(it))
 }
 
 fn micros(duration: Duration) -> u64 {

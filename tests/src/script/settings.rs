@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use drywire::tcp::{Config, Congestion, Cubic, LateData, NewReno};
+use drywire::tcp::{Config, Congestion, Cubic, EcnMode, LateData, NewReno};
 
 use super::ast::Setting;
 use super::host::Engine;
@@ -88,6 +88,14 @@ impl Settings {
             "quick_acks" => config.quick_acks = number(value)?,
             "timestamps" => config.timestamps = switch(value)?,
             "sack" => config.sack = switch(value)?,
+            "ecn" => {
+                config.ecn = match value {
+                    "off" => EcnMode::Off,
+                    "accept" => EcnMode::Accept,
+                    "request" => EcnMode::Request,
+                    _ => return Err(format!("`{value}` is neither off nor accept nor request")),
+                }
+            }
             "time_wait_ms" => config.time_wait = milliseconds(value)?,
             "challenge_acks" => config.challenge_acks = number(value)?,
             name => return Err(format!("there is no setting `{name}`")),

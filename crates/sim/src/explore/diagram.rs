@@ -59,6 +59,7 @@ impl Explorer<'_> {
             Action::Deliver(_, slot) => arrow(side, &at(slot), false),
             Action::Duplicate(_, slot) => arrow(side, &format!("{} (and again)", at(slot)), false),
             Action::Lose(_, slot) => arrow(side, &at(slot), true),
+            Action::Mark(_, slot) => arrow(side, &format!("{} (marked)", at(slot)), false),
             Action::Earlier(_, which) => {
                 arrow(side, &format!("{} (of earlier)", segment(self.earlier_wire(side, which))), false)
             }

@@ -1,5 +1,6 @@
 //! Segments of an earlier incarnation: the same addresses and ports, older numbers.
 
+use drywire_tcp::ip::Ecn;
 use drywire_tcp::{Flags, Header, Options, SeqNumber, Timestamps};
 
 use super::endpoint::{Wire, address, isn, other};
@@ -49,6 +50,7 @@ pub(super) fn earlier_incarnation(side: Side, timestamps: bool) -> Vec<Wire> {
             options,
             ..Header::default()
         },
+        ecn: Ecn::NotEct,
         payload: payload.into(),
     };
     wires.into_iter().map(wire).collect()

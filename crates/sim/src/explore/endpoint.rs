@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use drywire_core::{Bytes, BytesMut, Instant};
+use drywire_tcp::ip::Ecn;
 use drywire_tcp::{CloseReason, Config, Connection, Event, Flags, Header, Input, Segment, SeqNumber, State};
 
 use super::property::{Property, Violation, require};
@@ -19,6 +20,7 @@ pub(super) const MAX_ANSWERS: usize = 4;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Wire {
     pub(super) header: Header,
+    pub(super) ecn: Ecn,
     pub(super) payload: Vec<u8>,
 }
 
@@ -32,6 +34,8 @@ impl Wire {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stimulus<'a> {
     Segment(&'a Wire),
+    /// The same, marked as having met congestion.
+    Marked(&'a Wire),
     Timer,
     Send,
     Read,
@@ -179,9 +183,11 @@ impl Endpoint {
 
     fn take(&mut self, stimulus: Stimulus<'_>) -> Result<(), Violation> {
         match stimulus {
-            Stimulus::Segment(wire) => {
+            Stimulus::Segment(wire) | Stimulus::Marked(wire) => {
+                let marked = matches!(stimulus, Stimulus::Marked(_));
+                let ecn = if marked { Ecn::Ce } else { wire.ecn };
                 let segment = Segment { header: wire.header, payload: &wire.payload };
-                self.connection.handle_segment(NOW, address(other(self.side)).ip(), &segment);
+                self.connection.handle_marked_segment(NOW, address(other(self.side)).ip(), ecn, &segment);
             }
             Stimulus::Timer => {
                 if let Some(at) = self.connection.poll_timeout() {
@@ -238,7 +244,7 @@ impl Endpoint {
                 return Err(Violation::new(Property::NoPanic, format!("{} sends what is no segment", self.side)));
             };
             self.announce(&header)?;
-            sent.push(Wire { header, payload: payload.to_vec() });
+            sent.push(Wire { header, ecn: transmit.ecn, payload: payload.to_vec() });
             require(sent.len() <= MAX_ANSWERS, Property::ShortAnswers, || {
                 format!("{} answers by more than {MAX_ANSWERS} segments", self.side)
             })?;
@@ -311,7 +317,7 @@ impl Endpoint {
 /// The inputs of the table for which `stimulus` is a reason.
 fn reasons(end: &Endpoint, stimulus: Stimulus<'_>) -> Vec<Input> {
     let wire = match stimulus {
-        Stimulus::Segment(wire) => wire,
+        Stimulus::Segment(wire) | Stimulus::Marked(wire) => wire,
         Stimulus::Timer => return vec![Input::GiveUp, Input::TimeWaitOver],
         Stimulus::Send | Stimulus::Read => return vec![],
         Stimulus::Shutdown => return vec![Input::Shutdown],

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use drywire_tcp::ip::Ecn;
 use drywire_tcp::{Config, State};
 
 use super::earlier::{BY_NUMBER, earlier_incarnation};
@@ -37,6 +38,7 @@ pub(super) struct Explorer<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Asked {
     Segment(u32),
+    Marked(u32),
     Timer,
     Send,
     Read,
@@ -173,8 +175,8 @@ impl<'a> Explorer<'a> {
 
     /// The whole budget.
     pub(super) fn untouched(&self) -> Left {
-        let &Scope { losses, duplicates, early_timers, earlier, .. } = self.scope;
-        Left { losses, duplicates, early_timers, earlier }
+        let &Scope { losses, duplicates, marks, early_timers, earlier, .. } = self.scope;
+        Left { losses, duplicates, marks, early_timers, earlier }
     }
 
     /// Tries everything that can happen in the world of this number.
@@ -227,6 +229,11 @@ impl<'a> Explorer<'a> {
                 if world.left.losses > 0 {
                     actions.push(Action::Lose(side, slot));
                 }
+                if world.left.marks > 0
+                    && channel.get(slot).is_some_and(|number| self.wires.get(number).ecn != Ecn::NotEct)
+                {
+                    actions.push(Action::Mark(side, slot));
+                }
             }
             let end = self.ends.get(world.ends[side.index()]);
             if self.may_time_out(world, side) {
@@ -272,7 +279,7 @@ impl<'a> Explorer<'a> {
         let channel = &mut next.towards[side.index()];
         let quiet = world.towards.iter().all(Channel::is_empty);
         let asked = match action {
-            Action::Deliver(_, slot) | Action::Duplicate(_, slot) | Action::Lose(_, slot) => {
+            Action::Deliver(_, slot) | Action::Duplicate(_, slot) | Action::Lose(_, slot) | Action::Mark(_, slot) => {
                 let Some(number) = channel.get(slot) else { return Ok(None) };
                 match action {
                     Action::Duplicate(..) => next.left.duplicates -= 1,
@@ -282,7 +289,12 @@ impl<'a> Explorer<'a> {
                     next.left.losses -= 1;
                     return Ok(Some(Reached { world: next, sent: Sent::default() }));
                 }
-                Asked::Segment(number)
+                if matches!(action, Action::Mark(..)) {
+                    next.left.marks -= 1;
+                    Asked::Marked(number)
+                } else {
+                    Asked::Segment(number)
+                }
             }
             Action::Timer(_) => {
                 next.left.early_timers -= u8::from(!quiet);
@@ -300,7 +312,7 @@ impl<'a> Explorer<'a> {
         let outcome = self.ask(world.ends[side.index()], asked)?;
         let Some(end) = outcome.next else {
             // A segment that changes nothing is gone all the same; a repeated one need not be tried.
-            let gone = matches!(action, Action::Deliver(..));
+            let gone = matches!(action, Action::Deliver(..) | Action::Mark(..));
             return Ok(gone.then_some(Reached { world: next, sent: Sent::default() }));
         };
         next.ends[side.index()] = end;
@@ -324,6 +336,7 @@ impl<'a> Explorer<'a> {
         }
         let stimulus = match asked {
             Asked::Segment(number) => Stimulus::Segment(self.wires.get(number)),
+            Asked::Marked(number) => Stimulus::Marked(self.wires.get(number)),
             Asked::Timer => Stimulus::Timer,
             Asked::Send => Stimulus::Send,
             Asked::Read => Stimulus::Read,

@@ -52,6 +52,9 @@ pub struct Scope {
     pub losses: u8,
     /// How many segments may be delivered once more.
     pub duplicates: u8,
+    /// How many segments that may be marked are (RFC 3168 5), as if they had met congestion. The ends use ECN if their
+    /// settings say so.
+    pub marks: u8,
     /// How many timers may go off while something is still under way. (When nothing is, they may without limit.) That
     /// of TIME-WAIT never does, because it is longer than a segment lives and than the peer's other timers run.
     pub early_timers: u8,
@@ -101,6 +104,7 @@ impl Default for Scope {
             channel: 3,
             losses: 0,
             duplicates: 0,
+            marks: 0,
             early_timers: 0,
             earlier: 0,
             max_states: 5_000_000,

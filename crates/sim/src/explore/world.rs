@@ -19,6 +19,7 @@ pub(super) struct World {
 pub(super) struct Left {
     pub(super) losses: u8,
     pub(super) duplicates: u8,
+    pub(super) marks: u8,
     pub(super) early_timers: u8,
     pub(super) earlier: u8,
 }
@@ -67,6 +68,8 @@ pub(super) enum Action {
     /// Delivered, while another copy stays under way.
     Duplicate(Side, usize),
     Lose(Side, usize),
+    /// Delivered, and marked on the way.
+    Mark(Side, usize),
     Timer(Side),
     Send(Side),
     Read(Side),
@@ -82,6 +85,7 @@ impl Action {
             Self::Deliver(side, _)
             | Self::Duplicate(side, _)
             | Self::Lose(side, _)
+            | Self::Mark(side, _)
             | Self::Timer(side)
             | Self::Send(side)
             | Self::Read(side)

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use drywire_core::{Bytes, Instant, Rng, Seed};
+use drywire_tcp::ip::Ecn;
 
 use super::Packet;
 
@@ -95,6 +96,12 @@ pub struct LinkConfig {
     /// The bytes that may wait for a link with a [`rate`](Self::rate). A packet that finds no room is dropped; one
     /// that finds the line free always leaves, however large.
     pub queue: usize,
+    /// How likely a packet of a transport that understands it is marked as having met congestion (RFC 3168 5). Others
+    /// pass as they are.
+    pub marking: Chance,
+    /// The same for every packet behind which more than so many bytes wait for a link with a [`rate`](Self::rate), itself
+    /// included. `None` is no limit.
+    pub marking_threshold: Option<usize>,
     /// The largest packet that passes, its IP header included; larger ones are dropped. `None` is no limit.
     pub mtu: Option<usize>,
 }
@@ -111,6 +118,8 @@ impl Default for LinkConfig {
             corruption: Chance::NEVER,
             rate: None,
             queue: 256 * 1024,
+            marking: Chance::NEVER,
+            marking_threshold: None,
             mtu: None,
         }
     }
@@ -129,6 +138,10 @@ pub struct LinkStats {
     pub queue_full: u64,
     /// Packets lost.
     pub lost: u64,
+    /// Packets marked as having met congestion.
+    pub marked: u64,
+    /// The most bytes that ever waited for the link.
+    pub longest_queue: u64,
     /// Packets that arrive twice.
     pub duplicated: u64,
     /// Copies that arrive with flipped bits.
@@ -148,6 +161,8 @@ pub(super) enum Refusal {
     QueueFull,
     Lost,
 }
+
+const SECOND: u128 = 1_000_000_000;
 
 /// One copy of a packet, on its way.
 pub(super) struct Copy {
@@ -196,16 +211,32 @@ impl Link {
     }
 
     fn enqueue(&mut self, now: Instant, size: usize) -> Option<Instant> {
-        const SECOND: u128 = 1_000_000_000;
         let Some(rate) = self.config.rate else { return Some(now) };
-        let rate = u128::from(rate.max(1));
-        let waiting = (self.free_at - now).as_nanos() * rate / SECOND;
-        if waiting > 0 && waiting + size as u128 > self.config.queue as u128 {
+        let waiting = self.waiting(now);
+        if waiting > 0 && waiting.saturating_add(size as u64) > self.config.queue as u64 {
             return None;
         }
-        let sending = (size as u128 * SECOND).div_ceil(rate);
+        let sending = (size as u128 * SECOND).div_ceil(u128::from(rate.max(1)));
         self.free_at = self.free_at.max(now) + nanos(sending);
+        self.stats.longest_queue = self.stats.longest_queue.max(self.waiting(now));
         Some(self.free_at)
+    }
+
+    /// The bytes that have not left by `now`.
+    fn waiting(&self, now: Instant) -> u64 {
+        let rate = u128::from(self.config.rate.unwrap_or(0).max(1));
+        u64::try_from((self.free_at - now).as_nanos() * rate / SECOND).unwrap_or(u64::MAX)
+    }
+
+    /// Whether the packet just admitted meets congestion that it can tell of.
+    pub(super) fn marks(&mut self, now: Instant, packet: &Packet) -> bool {
+        if packet.ecn == Ecn::NotEct {
+            return false;
+        }
+        let long = self.config.marking_threshold.is_some_and(|most| self.waiting(now) > most as u64);
+        let marked = self.config.marking.draw(&mut self.rng) || long;
+        self.stats.marked += u64::from(marked);
+        marked
     }
 
     /// Whether the packet just admitted arrives twice.

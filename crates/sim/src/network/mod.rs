@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use drywire_core::{Bytes, Instant, Rng, Seed};
+use drywire_tcp::ip::Ecn;
 
 pub use self::link::{Chance, LinkConfig, LinkStats};
 pub use self::observation::{Digest, Fate, Observation};
@@ -15,13 +16,15 @@ pub use self::observation::{Digest, Fate, Observation};
 use self::link::{Link, Refusal};
 use crate::Schedule;
 
-/// An IP packet, reduced to what a transport protocol sees of it: two addresses and the segment.
+/// An IP packet, reduced to what a transport protocol sees of it: two addresses, the mark and the segment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Packet {
     /// Who sent it.
     pub source: IpAddr,
     /// Who is to get it.
     pub destination: IpAddr,
+    /// What its IP header says about congestion notification (RFC 3168 5).
+    pub ecn: Ecn,
     /// The transport segment.
     pub bytes: Bytes,
 }
@@ -44,12 +47,13 @@ impl Packet {
 /// use std::time::Duration;
 /// use drywire_core::{Bytes, Instant};
 /// use drywire_sim::{LinkConfig, Network, Packet};
+/// use drywire_tcp::ip::Ecn;
 ///
 /// let (a, b) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
 /// let mut network = Network::new(7);
 /// network.connect(a, b, LinkConfig { latency: Duration::from_millis(5), ..LinkConfig::default() });
 ///
-/// let packet = Packet { source: a, destination: b, bytes: Bytes::from_static(b"hello") };
+/// let packet = Packet { source: a, destination: b, ecn: Ecn::NotEct, bytes: Bytes::from_static(b"hello") };
 /// network.send(Instant::ORIGIN, packet.clone());
 /// assert_eq!(network.poll_deliver(Instant::ORIGIN), None);
 ///
@@ -144,7 +148,7 @@ impl Network {
     }
 
     /// Puts a packet on the link from its source to its destination. Time that goes backwards is clamped.
-    pub fn send(&mut self, now: Instant, packet: Packet) {
+    pub fn send(&mut self, now: Instant, mut packet: Packet) {
         self.now = self.now.max(now);
         let now = self.now;
         let number = self.next_number;
@@ -161,6 +165,10 @@ impl Network {
             Ok(leaves) => leaves,
             Err(refusal) => return log.add(0, refusal.into(), &packet),
         };
+        if link.marks(now, &packet) {
+            packet.ecn = Ecn::Ce;
+            log.add(0, Fate::Marked, &packet);
+        }
         let twin = link.duplicates().then(|| packet.clone());
         if twin.is_some() {
             log.add(0, Fate::Duplicated, &packet);

@@ -19,6 +19,8 @@ pub enum Fate {
     QueueFull,
     /// Dropped: no link leads from its source to its destination.
     Unroutable,
+    /// It met congestion, of which its IP header tells from here on (RFC 3168 5).
+    Marked,
     /// A second copy of it is under way.
     Duplicated,
     /// Bits of it are flipped; the packet shown is the flipped one.
@@ -43,6 +45,7 @@ impl fmt::Display for Fate {
             Self::TooBig => f.write_str("too big"),
             Self::QueueFull => f.write_str("queue full"),
             Self::Unroutable => f.write_str("unroutable"),
+            Self::Marked => f.write_str("marked"),
             Self::Duplicated => f.write_str("duplicated"),
             Self::Corrupted => f.write_str("corrupted"),
             Self::Delayed { until } => write!(f, "delayed until {until}"),

@@ -264,7 +264,7 @@ impl<'a> Run<'a> {
             self.malformed += 1;
             return Ok(());
         };
-        self.ends[side.index()].connection.handle_segment(self.now, packet.source, &segment);
+        self.ends[side.index()].connection.handle_marked_segment(self.now, packet.source, packet.ecn, &segment);
         self.act(side)
     }
 
@@ -280,7 +280,8 @@ impl<'a> Run<'a> {
         }
         while let Some(transmit) = end.connection.poll_transmit(self.now, &mut self.out) {
             let (source, destination) = (transmit.source.ip(), transmit.destination.ip());
-            self.network.send(self.now, Packet { source, destination, bytes: self.out.split().freeze() });
+            self.network
+                .send(self.now, Packet { source, destination, ecn: transmit.ecn, bytes: self.out.split().freeze() });
         }
         Ok(())
     }

@@ -46,7 +46,7 @@ impl fmt::Display for Entry {
         match &self.what {
             Happening::Packet(observation) => {
                 write!(f, "{observation}: ")?;
-                let Packet { source, destination, bytes } = &observation.packet;
+                let Packet { source, destination, bytes, .. } = &observation.packet;
                 match Segment::parse(bytes, *source, *destination) {
                     Ok(segment) => write!(f, "{segment}"),
                     Err(error) => write!(f, "{error}"),

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use drywire_core::{BytesMut, Instant, StreamMachine};
+use drywire_tcp::ip::Ecn;
 use drywire_tcp::{CloseReason, Segment, State, Transmit};
 
 use crate::app::Requests;
@@ -16,7 +17,7 @@ pub(super) trait Host {
     fn closed(&self) -> Option<CloseReason>;
     fn is_closed(&self) -> bool;
     fn waits_for(&mut self) -> String;
-    fn handle_segment(&mut self, now: Instant, source: IpAddr, segment: &Segment<'_>);
+    fn handle_segment(&mut self, now: Instant, source: IpAddr, ecn: Ecn, segment: &Segment<'_>);
     fn poll_transmit(&mut self, now: Instant, out: &mut BytesMut) -> Option<Transmit>;
     fn poll_timeout(&self) -> Option<Instant>;
     fn handle_timeout(&mut self, now: Instant);
@@ -65,8 +66,8 @@ where
         self.host.waits_for()
     }
 
-    fn handle_segment(&mut self, now: Instant, source: IpAddr, segment: &Segment<'_>) {
-        self.host.handle_segment(now, source, segment);
+    fn handle_segment(&mut self, now: Instant, source: IpAddr, ecn: Ecn, segment: &Segment<'_>) {
+        self.host.handle_marked_segment(now, source, ecn, segment);
     }
 
     fn poll_transmit(&mut self, now: Instant, out: &mut BytesMut) -> Option<Transmit> {

@@ -276,7 +276,7 @@ impl<'a> World<'a> {
             self.unclaimed += 1;
             return self.count_step();
         };
-        self.hosts[index].host.handle_segment(self.now, packet.source, &segment);
+        self.hosts[index].host.handle_segment(self.now, packet.source, packet.ecn, &segment);
         self.act(index, log)
     }
 
@@ -303,7 +303,7 @@ impl<'a> World<'a> {
             }
             let Some(transmit) = slot.host.poll_transmit(self.now, &mut self.out) else { return Ok(()) };
             let (source, destination) = (transmit.source.ip(), transmit.destination.ip());
-            let packet = Packet { source, destination, bytes: self.out.split().freeze() };
+            let packet = Packet { source, destination, ecn: transmit.ecn, bytes: self.out.split().freeze() };
             self.tell_state(index, log);
             self.network.send(self.now, packet);
             self.tell_packets(log);

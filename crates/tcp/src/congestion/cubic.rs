@@ -151,6 +151,13 @@ impl Controller for Cubic {
         self.cwnd = self.ssthresh;
     }
 
+    fn on_mark(&mut self, _now: Instant, flight: u32) {
+        let reduced = scale(flight.min(self.cwnd), Self::BETA);
+        self.reduce(flight);
+        // RFC 9438 4.6: the least is one segment, not two as after a loss.
+        self.cwnd = reduced.max(self.mss);
+    }
+
     fn on_timeout(&mut self, _now: Instant, flight: u32, again: bool) {
         // RFC 9438 4.8.
         if !again {
@@ -215,6 +222,18 @@ mod tests {
             assert_eq!(cube_root(root.pow(3) + root), root);
         }
         assert_eq!(cube_root(u64::MAX), 2_642_245);
+    }
+
+    #[test]
+    fn rfc_9438_4_6_a_mark_counts_like_a_loss_down_to_one_segment() {
+        let mut cubic = cubic(10);
+        cubic.on_mark(Instant::ORIGIN, 10 * MSS);
+        assert_eq!((cubic.window(), cubic.threshold()), (7 * MSS, 7 * MSS));
+        for _ in 0..9 {
+            let window = cubic.window();
+            cubic.on_mark(Instant::ORIGIN, window);
+        }
+        assert_eq!((cubic.window(), cubic.threshold()), (MSS, 2 * MSS));
     }
 
     #[test]

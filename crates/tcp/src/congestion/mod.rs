@@ -51,9 +51,15 @@ pub trait Controller: fmt::Debug {
     /// New data was acknowledged, while no loss is being repaired or after a time-out.
     fn on_ack(&mut self, acked: &Acked);
 
-    /// Something was lost, or marked by ECN, with `flight` bytes in flight: at most once a round trip. From now on
+    /// Something was lost with `flight` bytes in flight: at most once a round trip. From now on
     /// [`window`](Self::window) is what remains when the loss is repaired.
     fn on_congestion(&mut self, now: Instant, flight: u32);
+
+    /// The peer reports that the network has marked something (RFC 3168), with `flight` bytes in flight: at most once a
+    /// round trip. Nothing is lost, so [`window`](Self::window) counts at once. By default the same as for a loss.
+    fn on_mark(&mut self, now: Instant, flight: u32) {
+        self.on_congestion(now, flight);
+    }
 
     /// The retransmission timer went off with `flight` bytes in flight; `again` where it did so before for the same
     /// data.
@@ -128,6 +134,10 @@ impl Controller for Congestion {
 
     fn on_congestion(&mut self, now: Instant, flight: u32) {
         self.inner_mut().on_congestion(now, flight);
+    }
+
+    fn on_mark(&mut self, now: Instant, flight: u32) {
+        self.inner_mut().on_mark(now, flight);
     }
 
     fn on_timeout(&mut self, now: Instant, flight: u32, again: bool) {

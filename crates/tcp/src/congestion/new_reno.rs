@@ -63,6 +63,13 @@ impl Controller for NewReno {
         self.cwnd = self.ssthresh;
     }
 
+    fn on_mark(&mut self, _now: Instant, flight: u32) {
+        let half = flight.min(self.cwnd) / 2;
+        self.set_threshold(flight);
+        // RFC 3168 6.1.2: the least is one segment, not two as after a loss.
+        self.cwnd = half.max(self.mss);
+    }
+
     fn on_timeout(&mut self, _now: Instant, flight: u32, again: bool) {
         if !again {
             self.set_threshold(flight);
@@ -116,6 +123,18 @@ mod tests {
             ack(&mut reno, MSS, window);
         }
         assert_eq!(reno.window(), 5 * MSS);
+    }
+
+    #[test]
+    fn rfc_3168_6_1_2_a_mark_halves_down_to_one_segment() {
+        let mut reno = reno(10);
+        reno.on_mark(Instant::ORIGIN, 10 * MSS);
+        assert_eq!((reno.window(), reno.threshold()), (5 * MSS, 5 * MSS));
+        for _ in 0..5 {
+            let window = reno.window();
+            reno.on_mark(Instant::ORIGIN, window);
+        }
+        assert_eq!((reno.window(), reno.threshold()), (MSS, 2 * MSS));
     }
 
     #[test]

@@ -25,9 +25,15 @@ impl Connection {
         }
         let window = u32::from(header.window) << self.snd_shift;
         let (una, old_window) = (self.snd_una, self.snd_wnd);
-        let mut news = News { outstanding: self.snd_max.since(una), ..News::default() };
+        let marked = header.flags.contains(Flags::ECE) && self.marking.is_full();
+        let undelivered = self.undelivered();
+        let mut news = News { outstanding: self.snd_max.since(una), marked, ..News::default() };
         let fin_acknowledged = ack.after(una) && self.acknowledge(header, &mut news);
         self.receive_sack(header, una, &mut news);
+        if marked {
+            let delivered = undelivered.saturating_sub(self.undelivered());
+            self.counters.marked_segments_delivered = self.counters.marked_segments_delivered.saturating_add(delivered);
+        }
         // Acknowledgments only grow, so one that covers more was sent later, whatever text it came with.
         if ack.after(una) || (ack == una && self.is_newer(header.seq, ack)) {
             self.update_window(window, header.seq, ack);
@@ -40,6 +46,7 @@ impl Connection {
             && self.snd_max.after(una)
             && self.timers.persist.is_none();
         self.recover(header, &news);
+        self.receive_ecn_echo(ack, &news);
         if fin_acknowledged {
             self.acknowledge_fin();
         }
@@ -77,6 +84,7 @@ impl Connection {
         self.snd_una = ack;
         self.snd_nxt = self.snd_nxt.max(ack);
         (self.retries, self.unreachable) = (0, false);
+        self.marking.resume();
         // RFC 6298 5.2 and 5.3. While the window is closed, the persist timer runs in its place.
         self.timers.retransmit = None;
         if self.snd_max.after(ack) && self.timers.persist.is_none() {
@@ -92,6 +100,11 @@ impl Connection {
         }
         // Beyond the bytes there is only the FIN.
         acked as usize > bytes
+    }
+
+    /// How many segments of the flight are not known to have arrived.
+    fn undelivered(&self) -> u32 {
+        (self.flight.segments() as u32).saturating_sub(self.flight.sacked_segments())
     }
 
     /// Our FIN is acknowledged, and with it everything that we sent.

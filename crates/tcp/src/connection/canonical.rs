@@ -104,6 +104,7 @@ impl Connection {
             retries: _,
             unreachable: _,
             recovery: _,
+            marking: _,
             counters: _,
             events: _,
         } = self;

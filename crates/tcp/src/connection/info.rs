@@ -66,6 +66,10 @@ pub struct Info {
     pub timestamps: bool,
     /// Whether both sides speak SACK (`TCPI_OPT_SACK`).
     pub sack: bool,
+    /// Whether both sides use explicit congestion notification (`TCPI_OPT_ECN`).
+    pub ecn: bool,
+    /// Whether the peer has sent something that routers may mark (`TCPI_OPT_ECN_SEEN`).
+    pub ecn_seen: bool,
     /// By how many bits the windows of the peer and ours are shifted, if they are (`TCPI_OPT_WSCALE`, `tcpi_snd_wscale`,
     /// `tcpi_rcv_wscale`).
     pub window_scale: Option<(u8, u8)>,
@@ -106,6 +110,10 @@ pub struct Counters {
     pub segments_out_of_order: u64,
     /// Time-outs (`tcpi_total_rto`).
     pub timeouts: u64,
+    /// Segments with text that came with a mark of congestion (`tcpi_received_ce`).
+    pub marked_segments_received: u32,
+    /// Segments that were delivered while the peer told of marks (`tcpi_delivered_ce`).
+    pub marked_segments_delivered: u32,
 }
 
 impl PartialEq for Counters {
@@ -151,6 +159,8 @@ impl Connection {
             receive_capacity: self.rcv_capacity,
             timestamps: self.echo.is_some(),
             sack: self.sack,
+            ecn: self.marking.is_full(),
+            ecn_seen: self.marking.seen,
             window_scale: self.scaling.then_some((self.snd_shift, self.rcv_shift)),
             last_sent: self.now - self.last_sent,
             last_heard: self.now - self.heard,

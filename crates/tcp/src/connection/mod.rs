@@ -7,6 +7,7 @@ mod ack;
 #[cfg(feature = "explore")]
 mod canonical;
 mod delayed_ack;
+mod ecn;
 mod host;
 mod icmp;
 mod info;
@@ -27,17 +28,20 @@ use drywire_core::{Instant, RecvBuf};
 
 use crate::assembler::Assembler;
 use crate::congestion::{Congestion, Controller};
+use crate::ip::Ecn;
 use crate::recovery::{Flight, Rack};
 use crate::rtt::RttEstimator;
 use crate::sack::SackReporter;
 use crate::send_buffer::SendBuffer;
 use crate::{Config, Input, SeqNumber, State};
 
+pub(crate) use ecn::is_setup;
 pub(crate) use host::TimeWait;
 pub use info::{Counters, Info};
 
 #[cfg(feature = "explore")]
 pub use canonical::Sequence;
+use ecn::Marking;
 use recovery::Recovery;
 use timers::Timers;
 use timestamps::Echo;
@@ -108,6 +112,15 @@ pub struct Transmit {
     /// Set if the checksum field holds the sum of the pseudo-header alone, not complemented, which happens only with
     /// [`Config::checksum_offload`]: whoever sends the segment, or its pieces, adds the rest.
     pub partial_checksum: bool,
+    /// What the IP header is to say about congestion notification (RFC 3168 5).
+    pub ecn: Ecn,
+}
+
+impl Transmit {
+    /// What leaves as it is: nothing is to be cut, summed or marked.
+    pub(crate) const fn whole(source: SocketAddr, destination: SocketAddr, len: usize) -> Self {
+        Self { source, destination, len, gso_size: None, partial_checksum: false, ecn: Ecn::NotEct }
+    }
 }
 
 /// One end of a TCP connection, from its open to its close.
@@ -218,6 +231,7 @@ pub struct Connection {
     flight: Flight,
     rack: Rack,
     recovery: Recovery,
+    marking: Marking,
     counters: Counters,
     events: Events,
 }
@@ -254,6 +268,7 @@ impl Connection {
         let mut connection = Self::closed(local, isn, Config::shared(config.into()));
         connection.advance_clock(now);
         connection.remote = Some(remote);
+        connection.marking = Marking::asking(&connection.config);
         connection.step(Input::ActiveOpen);
         connection
     }
@@ -326,6 +341,7 @@ impl Connection {
             flight: Flight::default(),
             rack: Rack::new(),
             recovery: Recovery::new(isn),
+            marking: Marking::new(),
             counters: Counters::default(),
             events: Events::default(),
             config,

@@ -10,7 +10,8 @@ impl Connection {
     /// Whether the segment is the next of a stream and nothing else: all that [`take_predicted`](Self::take_predicted)
     /// then has to do is to append its text. `false` says nothing but that the long way must be gone.
     ///
-    /// Nothing of ours is in flight, so its acknowledgment has nothing to tell, and nothing has arrived out of order.
+    /// Nothing of ours is in flight, so its acknowledgment has nothing to tell, and nothing has arrived out of order. What
+    /// met congestion must go the long way.
     pub(crate) fn predicts(&self, text: &TextSegment<'_>) -> bool {
         let len = text.payload.len();
         self.state == State::Established
@@ -26,6 +27,7 @@ impl Connection {
             && !self.recv_shutdown
             && self.timers.persist.is_none()
             && self.recovery.is_quiet()
+            && self.marking.is_settled()
             && self.expects_timestamps(text.timestamps)
     }
 
@@ -62,7 +64,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Config, Segment, SeqNumber};
+    use crate::ip::Ecn;
+    use crate::{Config, EcnMode, Segment, SeqNumber};
 
     const ENDS: [SocketAddr; 2] = [
         SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 49152),
@@ -70,16 +73,16 @@ mod tests {
     ];
 
     /// Hands a segment over by the short way, if it may, and to a copy by the long one. Returns whether it was short.
-    fn both_ways(connection: &mut Connection, now: Instant, from: SocketAddr, segment: &Segment<'_>) -> bool {
+    fn both_ways(connection: &mut Connection, now: Instant, from: SocketAddr, ecn: Ecn, segment: &Segment<'_>) -> bool {
         let mut long = connection.clone();
         long.advance_clock(now);
-        long.on_segment(from, segment);
-        let short = TextSegment::of(segment).is_some_and(|text| connection.predicts(&text));
-        connection.handle_segment(now, from.ip(), segment);
+        long.on_segment(from, ecn, segment);
+        let predicted = TextSegment::of(segment).is_some_and(|text| connection.predicts(&text));
+        connection.handle_marked_segment(now, from.ip(), ecn, segment);
         assert_eq!(*connection, long, "{segment}");
         // Counters take no part in comparisons.
         assert_eq!(format!("{:?}", connection.info()), format!("{:?}", long.info()), "{segment}");
-        short
+        predicted && ecn != Ecn::Ce
     }
 
     /// Two connections under random calls of both users and the faults of a network. Returns how many segments went which
@@ -93,7 +96,7 @@ mod tests {
             Connection::connect(now, a, b, SeqNumber::new(u32::MAX - 20_000), config.clone()),
             Connection::listen(b, rng.next_u32().into(), config.clone()),
         ];
-        let mut wire = BTreeMap::<(Instant, u64), (usize, Bytes)>::new();
+        let mut wire = BTreeMap::<(Instant, u64), (usize, Ecn, Bytes)>::new();
         let (mut sent, mut ways) = (0, [0; 2]);
         for _ in 0..400 {
             for (side, end) in ends.iter_mut().enumerate() {
@@ -109,13 +112,15 @@ mod tests {
                     end.shutdown();
                 }
                 let mut out = BytesMut::new();
-                while end.poll_transmit(now, &mut out).is_some() {
+                while let Some(transmit) = end.poll_transmit(now, &mut out) {
+                    let marked = transmit.ecn == Ecn::Ect0 && rng.chance(faults, 100);
+                    let ecn = if marked { Ecn::Ce } else { transmit.ecn };
                     let segment = out.split().freeze();
                     for _ in 0..=u32::from(rng.chance(faults, 200)) {
                         let delay = if rng.chance(faults, 100) { rng.below(30) } else { 10 };
                         sent += 1;
                         if !rng.chance(faults, 100) {
-                            wire.insert((now + Duration::from_millis(delay), sent), (1 - side, segment.clone()));
+                            wire.insert((now + Duration::from_millis(delay), sent), (1 - side, ecn, segment.clone()));
                         }
                     }
                 }
@@ -123,10 +128,10 @@ mod tests {
             let due = ends.iter().filter_map(Connection::poll_timeout).chain(wire.keys().map(|key| key.0)).min();
             now = due.map_or(now, |due| due.max(now));
             while let Some(entry) = wire.first_entry().filter(|entry| entry.key().0 <= now) {
-                let (to, bytes) = entry.remove();
+                let (to, ecn, bytes) = entry.remove();
                 let from = ENDS[1 - to];
                 let segment = Segment::parse(&bytes, from.ip(), ENDS[to].ip()).unwrap();
-                ways[usize::from(both_ways(&mut ends[to], now, from, &segment))] += 1;
+                ways[usize::from(both_ways(&mut ends[to], now, from, ecn, &segment))] += 1;
             }
             for end in &mut ends {
                 end.handle_timeout(now);
@@ -136,8 +141,9 @@ mod tests {
     }
 
     fn config() -> impl Strategy<Value = Config> {
-        (any::<(bool, bool, bool)>(), 0..20u16, 2000..40_000usize).prop_map(
-            |((sack, timestamps, quick), mss, capacity)| Config {
+        (any::<(bool, bool, bool, bool)>(), 0..20u16, 2000..40_000usize).prop_map(
+            |((sack, timestamps, quick, ecn), mss, capacity)| Config {
+                ecn: if ecn { EcnMode::Request } else { EcnMode::Off },
                 sack,
                 timestamps,
                 quick_acks: if quick { 16 } else { 0 },
@@ -191,7 +197,7 @@ mod tests {
         let with = |change: &dyn Fn(&mut Segment<'_>)| {
             let mut segment = next;
             change(&mut segment);
-            both_ways(&mut server.clone(), now, a, &segment)
+            both_ways(&mut server.clone(), now, a, Ecn::NotEct, &segment)
         };
         assert!(with(&|_| {}));
         assert!(with(&|segment| segment.header.flags |= crate::Flags::PSH));
@@ -206,6 +212,7 @@ mod tests {
             &|segment| segment.header.flags |= crate::Flags::RST,
             &|segment| segment.header.flags |= crate::Flags::URG,
             &|segment| segment.header.flags |= crate::Flags::ECE,
+            &|segment| segment.header.flags |= crate::Flags::CWR,
             &|segment| segment.header.flags = crate::Flags::NONE,
             &|segment| segment.header.options.mss = Some(1000),
             &|segment| segment.header.options.timestamps = Some(crate::Timestamps { value: 1, echo: 1 }),

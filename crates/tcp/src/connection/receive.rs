@@ -10,6 +10,7 @@ use super::timestamps::{Echo, OPTION_LEN};
 use super::transmit::Reply;
 use super::{Challenges, CloseReason, Connection};
 use crate::config::Rule;
+use crate::ip::Ecn;
 use crate::segment::TextSegment;
 use crate::{Config, Flags, Input, LateData, Options, Segment, SeqNumber, State};
 
@@ -19,7 +20,15 @@ impl Connection {
     /// Segments of other connections (another address or port) are ignored: telling connections apart is the caller's
     /// part. Everything else is answered as RFC 9293 3.10.7 says; the answer is ready in
     /// [`poll_transmit`](Self::poll_transmit).
+    ///
+    /// The network is taken for one that marks nothing; see [`handle_marked_segment`](Self::handle_marked_segment).
     pub fn handle_segment(&mut self, now: Instant, source: IpAddr, segment: &Segment<'_>) {
+        self.handle_marked_segment(now, source, Ecn::NotEct, segment);
+    }
+
+    /// The same for a segment whose IP header says `ecn` about congestion notification (RFC 3168 5). Whoever hands
+    /// [`Transmit::ecn`](super::Transmit::ecn) to the network must hand this back.
+    pub fn handle_marked_segment(&mut self, now: Instant, source: IpAddr, ecn: Ecn, segment: &Segment<'_>) {
         self.advance_clock(now);
         let port = segment.header.source_port;
         let is_ours = self.remote.is_none_or(|remote| remote.port() == port && remote.ip() == source);
@@ -30,20 +39,20 @@ impl Connection {
             return;
         }
         match TextSegment::of(segment) {
-            Some(text) if self.predicts(&text) => self.take_predicted(now, &text),
-            _ => self.on_segment(SocketAddr::new(source, port), segment),
+            Some(text) if ecn != Ecn::Ce && self.predicts(&text) => self.take_predicted(now, &text),
+            _ => self.on_segment(SocketAddr::new(source, port), ecn, segment),
         }
     }
 
     /// The long way, which any segment may go.
-    pub(super) fn on_segment(&mut self, from: SocketAddr, segment: &Segment<'_>) {
+    pub(super) fn on_segment(&mut self, from: SocketAddr, ecn: Ecn, segment: &Segment<'_>) {
         self.counters.segments_received += 1;
         self.counters.data_segments_received += u64::from(!segment.payload.is_empty());
         match self.state {
             State::Closed => self.on_closed(from, segment),
             State::Listen => self.on_listen(from, segment),
             State::SynSent => self.on_syn_sent(from, segment),
-            _ => self.on_arrival(from, segment),
+            _ => self.on_arrival(from, ecn, segment),
         }
     }
 
@@ -81,7 +90,11 @@ impl Connection {
         }
         // Second, check the RST bit.
         if header.flags.contains(Flags::RST) {
-            if has_ack {
+            if has_ack && self.withdraw_ecn() {
+                // RFC 3168 6.1.1.1: perhaps it was ECN that was refused.
+                self.timers.retransmit = None;
+                self.go_back();
+            } else if has_ack {
                 self.close(Input::Reset, CloseReason::Refused);
             }
             return;
@@ -104,7 +117,7 @@ impl Connection {
     }
 
     /// RFC 9293 3.10.7.4: SYN-RECEIVED and the synchronized states.
-    fn on_arrival(&mut self, from: SocketAddr, segment: &Segment<'_>) {
+    fn on_arrival(&mut self, from: SocketAddr, ecn: Ecn, segment: &Segment<'_>) {
         let header = &segment.header;
         let (seq, flags) = (header.seq, header.flags);
         if self.lacks_timestamps(header) {
@@ -114,7 +127,8 @@ impl Connection {
         // text, but its acknowledgment counts: with a closed window that is the special allowance that the RFC asks for,
         // and with an open one it is the state of a sender that has filled the window and lost a part.
         let at_right_edge = seq == self.rcv_nxt + self.rcv_wnd();
-        let acceptable = at_right_edge || self.is_acceptable(seq, segment.sequence_len());
+        let in_window = self.is_acceptable(seq, segment.sequence_len());
+        let acceptable = at_right_edge || in_window;
         if (!acceptable || self.is_outdated(header)) && !self.omits_first_check(segment) {
             return self.on_unacceptable(segment);
         }
@@ -154,6 +168,9 @@ impl Connection {
         } else if !self.receive_ack(segment) {
             return;
         }
+        if in_window {
+            self.receive_mark(segment, ecn);
+        }
         // Sixth, the URG bit: urgent data is delivered in line, as RFC 9293 3.8.5 lets the interface do. Seventh, the text.
         self.receive_text(seq, segment);
     }
@@ -185,6 +202,9 @@ impl Connection {
             return;
         }
         let is_syn = header.flags.contains(Flags::SYN);
+        if self.state == State::SynReceived && is_syn && header.seq == self.irs {
+            self.renegotiate_ecn(header.flags);
+        }
         if self.state == State::TimeWait && header.flags.contains(Flags::FIN) && header.seq + len == self.rcv_nxt {
             // The peer has not got our last acknowledgment (RFC 9293 3.10.7.4, fifth and eighth step).
             self.ack_now = true;
@@ -226,6 +246,7 @@ impl Connection {
         let header = &segment.header;
         self.start_receiving(header.seq);
         self.negotiate(&header.options);
+        self.negotiate_ecn(header.flags);
         // The window of a SYN is never scaled (RFC 7323 2.2).
         let window = u32::from(header.window);
         (self.snd_wnd, self.max_snd_wnd) = (window, window);

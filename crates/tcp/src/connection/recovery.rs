@@ -52,6 +52,8 @@ pub(super) struct News {
     pub(super) duplicate: bool,
     /// RFC 2883: it tells of data that arrived twice.
     pub(super) duplicate_report: bool,
+    /// RFC 3168 6.1.3: the peer has received something marked.
+    pub(super) marked: bool,
 }
 
 /// RFC 8985 7.2, `TLP.max_ack_delay`: how long the peer may delay an acknowledgment.
@@ -152,7 +154,8 @@ impl Connection {
                 }
             }
             // The window that the end of a recovery leaves grows by what comes behind it (RFC 6582 3.2, step 3, full).
-            phase if news.acked > 0 && !ends => {
+            // Nor does a window grow by what tells of congestion (RFC 3168 6.1.2).
+            phase if news.acked > 0 && !ends && !news.marked => {
                 // RFC 3465 2.3: after a time-out an acknowledgment may cover much that arrived long ago.
                 let bytes = if *phase == Phase::Loss { news.acked.min(mss) } else { news.acked };
                 let rtt = self.rtt.srtt().unwrap_or(Duration::ZERO);
@@ -208,6 +211,7 @@ impl Connection {
     /// The congestion window shrinks, once for all that is in flight.
     pub(super) fn reduce(&mut self, flight: u32) {
         self.congestion.on_congestion(self.now, flight);
+        self.on_reduction();
     }
 
     /// RFC 8985 6.2, step 5: the reordering window is over.
@@ -227,6 +231,7 @@ impl Connection {
     pub(super) fn on_loss_timeout(&mut self) {
         let outstanding = self.snd_max.since(self.snd_una);
         self.congestion.on_timeout(self.now, outstanding, self.retries > 0);
+        self.on_reduction();
         self.recovery = Recovery { phase: Phase::Loss, ..Recovery::new(self.snd_max) };
         self.timers.tail_loss = None;
         self.timers.reorder = None;

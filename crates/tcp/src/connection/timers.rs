@@ -107,6 +107,11 @@ impl Connection {
 
     /// RFC 6298 5.4 to 5.7.
     fn on_retransmission_timeout(&mut self) {
+        if self.marking.take_pause() && self.snd_una == self.snd_max {
+            // RFC 3168 6.1.2: nothing is lost, but now something may leave.
+            self.timers.retransmit = None;
+            return;
+        }
         let handshake = !self.state.is_synchronized();
         let limit = match self.state {
             State::SynSent => self.config.syn_retries,
@@ -117,6 +122,7 @@ impl Connection {
             return self.close(Input::GiveUp, self.given_up());
         }
         if handshake {
+            self.withdraw_ecn();
             self.go_back();
         } else {
             self.on_loss_timeout();

@@ -92,6 +92,7 @@ impl Connection {
         };
         let (flags, ack) =
             if answers { (Flags::SYN | Flags::ACK, self.rcv_nxt) } else { (Flags::SYN, SeqNumber::default()) };
+        let flags = flags | self.ecn_setup_flags(answers);
         let window = self.syn_window();
         let header = Header { seq: self.iss, ack, flags, window, options, ..self.header(to) };
         self.acknowledged_now(false);
@@ -118,6 +119,9 @@ impl Connection {
             // The last buffered data (RFC 9293 3.9.1.2).
             flags |= Flags::PSH;
         }
+        let is_new = text.kind == Kind::New && text.len > 0 && !text.seq.before(self.snd_max);
+        let (ecn, cwr) = self.mark_text(is_new);
+        flags |= cwr;
         if text.kind == Kind::New && text.len % self.snd_mss as usize != 0 && !text.fin {
             self.snd_sml = end;
         }
@@ -136,7 +140,7 @@ impl Connection {
         }
         // The MSS is one of 16 bits.
         let gso_size = (text.len > self.snd_mss as usize).then_some(self.snd_mss as u16);
-        Some(Transmit { source: self.local, destination: to, len: out.len() - start, gso_size, partial_checksum })
+        Some(Transmit { gso_size, partial_checksum, ecn, ..Transmit::whole(self.local, to, out.len() - start) })
     }
 
     /// An acknowledgment on its own, for whatever reason.
@@ -207,7 +211,7 @@ impl Connection {
 
     /// What is next in line, if both windows and the sender's silly window avoidance let it go; moves SND.NXT.
     fn next_text(&mut self) -> Option<Text> {
-        if self.flight.lost_segments() > 0 {
+        if self.flight.lost_segments() > 0 || self.is_paused() {
             // What is lost goes first.
             return None;
         }
@@ -261,7 +265,9 @@ impl Connection {
 
     /// How much text one segment may carry: the MSS, or as many times that as fit into an IP packet.
     fn largest_text(&self) -> usize {
-        let most = if self.config.segmentation_offload { MAX_OFFLOAD / self.snd_mss } else { 1 };
+        // Only the first of several may have the CWR bit, so it stands on one alone.
+        let several = self.config.segmentation_offload && !self.marking.tells_reduction();
+        let most = if several { MAX_OFFLOAD / self.snd_mss } else { 1 };
         (self.snd_mss * most.max(1)) as usize
     }
 
@@ -352,6 +358,7 @@ impl Connection {
         let window = self.offer_window();
         let options =
             Options { timestamps: self.stream_timestamps(), sack: self.sack_blocks(len), ..Options::default() };
+        let flags = flags | self.ecn_echo();
         Header { seq, ack: self.rcv_nxt, flags, window, options, ..self.header(to) }
     }
 
@@ -372,12 +379,6 @@ impl Connection {
 
     fn emit(&self, to: SocketAddr, header: Header, out: &mut BytesMut) -> Transmit {
         header.emit_with(self.local.ip(), to.ip(), out, 0, |_| {});
-        Transmit {
-            source: self.local,
-            destination: to,
-            len: header.wire_len(),
-            gso_size: None,
-            partial_checksum: false,
-        }
+        Transmit::whole(self.local, to, header.wire_len())
     }
 }

@@ -8,14 +8,15 @@
 //! +----------+-------+------------------------------------------------+
 //! ```
 //!
-//! `t` counts periods of 64 seconds. Window scale and SACK-permitted do not fit; they are kept in the low six bits of
-//! the timestamp that the peer will echo, if it sends timestamps.
+//! `t` counts periods of 64 seconds. Window scale, SACK-permitted and ECN do not fit; they are kept in the low six bits
+//! of the timestamp that the peer will echo, if it sends timestamps.
 
 use drywire_core::{Instant, Rng, Seed};
 
+use crate::connection::is_setup;
 use crate::four_tuple::FourTuple;
 use crate::siphash::SipKey;
-use crate::{Options, SeqNumber};
+use crate::{Flags, Header, SeqNumber};
 
 #[derive(Clone, Debug)]
 pub(super) struct Cookies {
@@ -63,27 +64,32 @@ impl Cookies {
     }
 }
 
-/// The low bits of the timestamp in which options of the SYN are kept.
+/// The low bits of the timestamp in which the rest of the SYN is kept.
 const OPTION_BITS: u32 = 6;
 const OPTION_MASK: u32 = (1 << OPTION_BITS) - 1;
 const SACK: u32 = 1 << 4;
+const ECN: u32 = 1 << 5;
 /// A shift that does not exist: no window scale.
 const NO_SCALE: u32 = 15;
 
-/// `clock`, or a little less, with what `options` of a SYN announce in its low bits.
-pub(super) fn encode_options(clock: u32, options: &Options) -> u32 {
-    let scale = options.window_scale.map_or(NO_SCALE, |shift| u32::from(shift.min(14)));
-    let sack = if options.sack_permitted { SACK } else { 0 };
-    let value = clock & !OPTION_MASK | scale | sack;
+/// `clock`, or a little less, with what `syn` announces in its low bits.
+pub(super) fn encode(clock: u32, syn: &Header) -> u32 {
+    let scale = syn.options.window_scale.map_or(NO_SCALE, |shift| u32::from(shift.min(14)));
+    let sack = if syn.options.sack_permitted { SACK } else { 0 };
+    let ecn = if is_setup(syn.flags) { ECN } else { 0 };
+    let value = clock & !OPTION_MASK | scale | sack | ecn;
     // Never ahead of the clock, which the next segment tells.
     if value > clock { value.wrapping_sub(1 << OPTION_BITS) } else { value }
 }
 
-/// Puts what `echo` remembers of a SYN back into `options`.
-pub(super) fn decode_options(echo: u32, options: &mut Options) {
+/// Puts what `echo` remembers of a SYN back into it.
+pub(super) fn decode(echo: u32, syn: &mut Header) {
     let scale = echo & 15;
-    options.window_scale = (scale != NO_SCALE).then_some(scale as u8);
-    options.sack_permitted = echo & SACK != 0;
+    syn.options.window_scale = (scale != NO_SCALE).then_some(scale as u8);
+    syn.options.sack_permitted = echo & SACK != 0;
+    if echo & ECN != 0 {
+        syn.flags |= Flags::ECE | Flags::CWR;
+    }
 }
 
 #[cfg(test)]
@@ -94,6 +100,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Options;
 
     const A: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 80);
     const B: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)), 5000);
@@ -120,13 +127,17 @@ mod tests {
         }
 
         #[test]
-        fn the_timestamp_keeps_scale_and_sack(clock in any::<u32>(), scale in prop::option::of(0..=14u8), sack: bool) {
+        fn the_timestamp_keeps_scale_sack_and_ecn(
+            clock in any::<u32>(), scale in prop::option::of(0..=14u8), sack: bool, ecn: bool,
+        ) {
             let options = Options { window_scale: scale, sack_permitted: sack, ..Options::default() };
-            let value = encode_options(clock, &options);
+            let flags = if ecn { Flags::SYN | Flags::ECE | Flags::CWR } else { Flags::SYN };
+            let syn = Header { flags, options, ..Header::default() };
+            let value = encode(clock, &syn);
             prop_assert!(clock.wrapping_sub(value) < 128);
-            let mut decoded = Options::default();
-            decode_options(value, &mut decoded);
-            prop_assert_eq!(decoded, options);
+            let mut decoded = Header { flags: Flags::SYN, ..Header::default() };
+            decode(value, &mut decoded);
+            prop_assert_eq!(decoded, syn);
         }
     }
 }

@@ -14,6 +14,7 @@ use cookies::Cookies;
 use syn_queue::{Entry, SynQueue, discard_output};
 
 use crate::four_tuple::FourTuple;
+use crate::ip::Ecn;
 use crate::outbox::Outbox;
 use crate::siphash::SipKey;
 use crate::slab::Key;
@@ -88,8 +89,8 @@ pub struct ListenerStatistics {
 /// hand to it. Until the application has taken it ([`taken`](Self::taken)) it counts against the backlog.
 ///
 /// Where the SYN queue is full, SYNs are answered with cookies: nothing is remembered, and the connection is made from
-/// what its first acknowledgment brings back. MSS survives that rounded down; window scale and SACK only if the peer
-/// sends timestamps.
+/// what its first acknowledgment brings back. MSS survives that rounded down; window scale, SACK and ECN only if the
+/// peer sends timestamps.
 ///
 /// ```
 /// use drywire_core::{BytesMut, Instant, Seed};
@@ -196,7 +197,20 @@ impl Listener {
         source: IpAddr,
         segment: &Segment<'_>,
     ) -> Option<Connection> {
-        self.handle_reopening(now, destination, source, segment, None)
+        self.handle_marked_segment(now, destination, source, Ecn::NotEct, segment)
+    }
+
+    /// The same for a segment whose IP header says `ecn` about congestion notification; see
+    /// [`Connection::handle_marked_segment`].
+    pub fn handle_marked_segment(
+        &mut self,
+        now: Instant,
+        destination: IpAddr,
+        source: IpAddr,
+        ecn: Ecn,
+        segment: &Segment<'_>,
+    ) -> Option<Connection> {
+        self.handle_reopening(now, destination, source, ecn, segment, None)
     }
 
     /// The same, for a SYN that ends an old connection's TIME-WAIT: the new one begins behind `old_snd_nxt`.
@@ -205,6 +219,7 @@ impl Listener {
         now: Instant,
         destination: IpAddr,
         source: IpAddr,
+        ecn: Ecn,
         segment: &Segment<'_>,
         old_snd_nxt: Option<SeqNumber>,
     ) -> Option<Connection> {
@@ -221,8 +236,8 @@ impl Listener {
             SocketAddr::new(source, header.source_port),
         );
         match self.queue.find(&tuple) {
-            Some(key) => self.on_known(key, tuple, segment),
-            None => self.on_unknown(tuple, segment, old_snd_nxt),
+            Some(key) => self.on_known(key, tuple, ecn, segment),
+            None => self.on_unknown(tuple, ecn, segment, old_snd_nxt),
         }
     }
 
@@ -230,6 +245,7 @@ impl Listener {
     fn on_unknown(
         &mut self,
         tuple: FourTuple,
+        ecn: Ecn,
         segment: &Segment<'_>,
         old_snd_nxt: Option<SeqNumber>,
     ) -> Option<Connection> {
@@ -238,7 +254,7 @@ impl Listener {
             return None;
         }
         if flags.contains(Flags::ACK) {
-            return self.on_acknowledgment(tuple, segment);
+            return self.on_acknowledgment(tuple, ecn, segment);
         }
         if flags.contains(Flags::SYN) {
             self.on_syn(tuple, &segment.header, old_snd_nxt);
@@ -271,11 +287,13 @@ impl Listener {
     }
 
     /// A segment of a handshake that is under way: the connection that would be there decides.
-    fn on_known(&mut self, key: Key, tuple: FourTuple, segment: &Segment<'_>) -> Option<Connection> {
-        let mut connection = self.queue.get(key)?.replay(&self.shared);
+    fn on_known(&mut self, key: Key, tuple: FourTuple, ecn: Ecn, segment: &Segment<'_>) -> Option<Connection> {
+        let entry = self.queue.get_mut(key)?;
+        entry.heed_ecn(&segment.header);
+        let mut connection = entry.replay(&self.shared);
         self.challenges.refill(self.now, self.config.challenge_acks);
         *connection.challenge_allowance() = self.challenges.left;
-        connection.handle_segment(self.now, tuple.remote().ip(), segment);
+        connection.handle_marked_segment(self.now, tuple.remote().ip(), ecn, segment);
         self.challenges.left = *connection.challenge_allowance();
         match connection.state() {
             State::SynReceived => {
@@ -287,7 +305,7 @@ impl Listener {
                 self.statistics.reset += 1;
                 self.send_all(&mut connection);
                 // The first SYN may have been an old one; this one is as good as any.
-                self.on_unknown(tuple, segment, None)
+                self.on_unknown(tuple, ecn, segment, None)
             }
             _ if self.waiting >= self.config.backlog => {
                 self.statistics.accept_queue_full += 1;
@@ -302,7 +320,7 @@ impl Listener {
     }
 
     /// An acknowledgment without a handshake: it may bring a cookie back.
-    fn on_acknowledgment(&mut self, tuple: FourTuple, segment: &Segment<'_>) -> Option<Connection> {
+    fn on_acknowledgment(&mut self, tuple: FourTuple, ecn: Ecn, segment: &Segment<'_>) -> Option<Connection> {
         let header = &segment.header;
         let (irs, cookie) = (header.seq - 1, header.ack - 1);
         let mss = self
@@ -319,16 +337,16 @@ impl Listener {
             self.statistics.accept_queue_full += 1;
             return None;
         }
-        let mut options = Options { mss: Some(mss), ..Options::default() };
+        let mut syn = Header { seq: irs, flags: Flags::SYN, options: Options::default(), ..*header };
+        syn.options.mss = Some(mss);
         if let Some(timestamps) = header.options.timestamps {
-            options.timestamps = Some(Timestamps { value: timestamps.value, echo: 0 });
-            cookies::decode_options(timestamps.echo, &mut options);
+            syn.options.timestamps = Some(Timestamps { value: timestamps.value, echo: 0 });
+            cookies::decode(timestamps.echo, &mut syn);
         }
-        let syn = Header { seq: irs, flags: Flags::SYN, window: header.window, options, ..*header };
         let mut connection = Entry::new(self.now, tuple, cookie, &syn).open(&self.shared);
         discard_output(&mut connection, self.now);
         connection.forget_timing();
-        connection.handle_segment(self.now, tuple.remote().ip(), segment);
+        connection.handle_marked_segment(self.now, tuple.remote().ip(), ecn, segment);
         if !connection.state().is_synchronized() {
             return None;
         }
@@ -341,23 +359,18 @@ impl Listener {
         let default = if tuple.local().is_ipv6() { 1220 } else { 536 };
         let announced = syn.options.mss.unwrap_or(default);
         let (cookie, mss) = self.cookies.make(self.now, &tuple, syn.seq, announced);
-        // Only what can be remembered is agreed on. ECN cannot.
-        let mut options = Options { mss: Some(mss), timestamps: syn.options.timestamps, ..Options::default() };
-        if options.timestamps.is_some() {
-            options.window_scale = syn.options.window_scale;
-            options.sack_permitted = syn.options.sack_permitted;
-        }
-        let syn = Header { flags: Flags::SYN, options, ..*syn };
+        // Only what can be remembered is agreed on: without timestamps that is the MSS.
+        let remembers = syn.options.timestamps.is_some() && self.shared.timestamps;
+        let options = if remembers { syn.options } else { Options::default() };
+        let flags = if remembers { syn.flags } else { Flags::SYN };
+        let syn = Header { flags, options: Options { mss: Some(mss), ..options }, ..*syn };
         let mut connection = Entry::new(self.now, tuple, cookie, &syn).open(&self.shared);
         let mut scratch = BytesMut::new();
         let Some(_) = connection.poll_transmit(self.now, &mut scratch) else { return };
         let (source, destination) = (tuple.local().ip(), tuple.remote().ip());
         let Ok(Segment { mut header, .. }) = Segment::parse(&scratch, source, destination) else { return };
         if let Some(timestamps) = &mut header.options.timestamps {
-            timestamps.value = cookies::encode_options(timestamps.value, &options);
-        } else {
-            // We do not do timestamps ourselves: nothing will be echoed.
-            (header.options.window_scale, header.options.sack_permitted) = (None, false);
+            timestamps.value = cookies::encode(timestamps.value, &syn);
         }
         if self.push(|out| Some(header.emit_alone(&tuple, out))) {
             self.statistics.cookies_sent += 1;
@@ -481,6 +494,6 @@ impl Header {
     pub(crate) fn emit_alone(&self, tuple: &FourTuple, out: &mut BytesMut) -> Transmit {
         let (source, destination) = (tuple.local(), tuple.remote());
         Segment { header: *self, payload: &[] }.emit(source.ip(), destination.ip(), out);
-        Transmit { source, destination, len: self.wire_len(), gso_size: None, partial_checksum: false }
+        Transmit::whole(source, destination, self.wire_len())
     }
 }

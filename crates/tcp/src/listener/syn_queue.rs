@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use drywire_core::Instant;
 use hashbrown::HashTable;
 
+use crate::connection::is_setup;
 use crate::four_tuple::FourTuple;
 use crate::siphash::SipKey;
 use crate::slab::{Key, Slab};
@@ -51,6 +52,13 @@ impl Entry {
             window_scale: options.window_scale,
             sack_permitted: options.sack_permitted,
             timestamp: options.timestamps.map(|timestamps| timestamps.value),
+        }
+    }
+
+    /// A SYN without ECN takes back what an earlier one said, also for the connection that is made later.
+    pub(super) fn heed_ecn(&mut self, header: &Header) {
+        if header.flags.contains(Flags::SYN) && header.seq == self.seq && !is_setup(header.flags) {
+            self.flags = Flags::SYN;
         }
     }
 

@@ -139,7 +139,7 @@ impl Stack {
         let queued = self.datagrams.push_packet(&header, |out| {
             datagram.emit(source, to.ip(), out);
             let source = SocketAddr::new(source, local.port());
-            Transmit { source, destination: to, len: 0, gso_size: None, partial_checksum: false }
+            Transmit::whole(source, to, 0)
         });
         if queued { Ok(()) } else { Err(UdpSendError::Full) }
     }

@@ -9,7 +9,7 @@ use super::time_wait::Answer;
 use super::{ListenerHandle, Stack, StackEvent, find_bound};
 use crate::four_tuple::FourTuple;
 use crate::icmp::{self, Message};
-use crate::ip::{self, Packet, Protocol};
+use crate::ip::{self, Ecn, Packet, Protocol};
 use crate::segment::Checksum;
 use crate::slab::Key;
 use crate::{IcmpError, IcmpErrorKind, ParseError, Segment, SeqNumber, udp};
@@ -82,7 +82,7 @@ impl Stack {
     }
 
     fn on_segment(&mut self, packet: &Packet<'_>, checksum: Checksum) {
-        let (source, destination) = (packet.header.source, packet.header.destination);
+        let ip::Header { source, destination, ecn, .. } = packet.header;
         let segment = match Segment::parse_with(packet.payload, source, destination, checksum) {
             Ok(segment) => segment,
             Err(ParseError::Checksum) => {
@@ -101,21 +101,21 @@ impl Stack {
         match self.demux.find_again(&self.sockets, &self.time_waits, &tuple) {
             Some(Target::Connection(key)) => {
                 self.follow(key, source, destination, packet.payload);
-                self.on_connection_segment(key, source, &segment);
+                self.on_connection_segment(key, source, ecn, &segment);
             }
             Some(Target::TimeWait(key)) => self.on_time_wait_segment(key, tuple, &segment),
-            None => self.on_unknown_segment(tuple, &segment, None),
+            None => self.on_unknown_segment(tuple, ecn, &segment, None),
         }
     }
 
-    fn on_connection_segment(&mut self, key: Key, source: IpAddr, segment: &Segment<'_>) {
+    fn on_connection_segment(&mut self, key: Key, source: IpAddr, ecn: Ecn, segment: &Segment<'_>) {
         self.statistics.segments += 1;
         self.refill_challenges();
         let Some(socket) = self.sockets.get_mut(key) else { return };
         let connection = &mut socket.connection;
         let before = (connection.recv().len(), connection.unacknowledged());
         *connection.challenge_allowance() = self.challenges.left;
-        connection.handle_segment(self.now, source, segment);
+        connection.handle_marked_segment(self.now, source, ecn, segment);
         self.challenges.left = *connection.challenge_allowance();
         let changed = before != (connection.recv().len(), connection.unacknowledged());
         if socket.released && !connection.recv().is_empty() {
@@ -150,7 +150,8 @@ impl Stack {
             Answer::Reopen if find_bound(&self.listening, tuple.local()).is_some() => {
                 self.statistics.time_wait_reopened += 1;
                 self.end_time_wait(key);
-                self.on_unknown_segment(tuple, segment, Some(snd_nxt));
+                // What reopens is a SYN, whose mark means nothing.
+                self.on_unknown_segment(tuple, Ecn::NotEct, segment, Some(snd_nxt));
             }
             Answer::Reopen => self.acknowledge_in_time_wait(key),
         }
@@ -174,7 +175,13 @@ impl Stack {
     }
 
     /// A segment of no connection: for a listener, or for nobody.
-    fn on_unknown_segment(&mut self, tuple: FourTuple, segment: &Segment<'_>, old_snd_nxt: Option<SeqNumber>) {
+    fn on_unknown_segment(
+        &mut self,
+        tuple: FourTuple,
+        ecn: Ecn,
+        segment: &Segment<'_>,
+        old_snd_nxt: Option<SeqNumber>,
+    ) {
         let Some(key) = find_bound(&self.listening, tuple.local()) else {
             return self.on_closed_port(&tuple, segment);
         };
@@ -185,7 +192,7 @@ impl Stack {
         let Some(socket) = self.listeners.get_mut(key) else { return };
         self.statistics.segments_to_listeners += 1;
         let (local, remote) = (tuple.local().ip(), tuple.remote().ip());
-        let accepted = socket.listener.handle_reopening(self.now, local, remote, segment, old_snd_nxt);
+        let accepted = socket.listener.handle_reopening(self.now, local, remote, ecn, segment, old_snd_nxt);
         self.mark_listener_ready(key);
         if let Some(connection) = accepted {
             let connection = self.insert(connection, tuple, Some(key));

@@ -76,6 +76,7 @@ impl Stack {
     /// Writes the IP header in front of a segment.
     fn seal(&self, transmit: Transmit, start: usize, out: &mut BytesMut) -> Transmit {
         let header = self.header(transmit.source.ip(), transmit.destination.ip(), Protocol::TCP);
+        let header = ip::Header { ecn: transmit.ecn, ..header };
         header.fill(&mut out[start..]);
         Transmit { len: out.len() - start, ..transmit }
     }
@@ -185,7 +186,7 @@ impl Outbox {
         let (source, destination) = (at(header.source), at(header.destination));
         self.push_packet(header, |out| {
             write(out);
-            Transmit { source, destination, len: 0, gso_size: None, partial_checksum: false }
+            Transmit::whole(source, destination, 0)
         })
     }
 }
