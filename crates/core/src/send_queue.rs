@@ -33,6 +33,8 @@ pub struct SendQueue {
     /// What follows the last chunk and may still grow.
     tail: BytesMut,
     high_water: usize,
+    /// Bytes that have left at the front.
+    taken: u64,
 }
 
 impl SendQueue {
@@ -44,7 +46,7 @@ impl SendQueue {
 
     /// An empty queue that calls itself full from `high_water` bytes on. Allocates nothing.
     pub fn new(high_water: usize) -> Self {
-        Self { chunks: VecDeque::new(), chunked: 0, tail: BytesMut::new(), high_water }
+        Self { chunks: VecDeque::new(), chunked: 0, tail: BytesMut::new(), high_water, taken: 0 }
     }
 
     /// The number of queued bytes.
@@ -65,6 +67,17 @@ impl SendQueue {
     /// The size, in bytes, from which the queue calls itself full.
     pub fn high_water(&self) -> usize {
         self.high_water
+    }
+
+    /// The number of bytes that were taken off the front so far; what [`clear`](Self::clear) drops is not among them.
+    /// A transport that takes nothing shows in it, whatever is appended meanwhile.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Makes room for `additional` bytes that are going to be appended as small pieces.
+    pub fn reserve(&mut self, additional: usize) {
+        self.tail.reserve(additional);
     }
 
     /// Appends a copy of `bytes` and returns the copy, which may be changed in place (a mask, a checksum).
@@ -93,13 +106,16 @@ impl SendQueue {
     pub fn pop(&mut self, max: usize) -> Bytes {
         let Some(front) = self.chunks.front_mut() else {
             let n = max.min(self.tail.len());
+            self.taken += n as u64;
             return self.tail.split_to(n).freeze();
         };
         if max < front.len() {
             self.chunked -= max;
+            self.taken += max as u64;
             return front.split_to(max);
         }
         self.chunked -= front.len();
+        self.taken += front.len() as u64;
         self.chunks.pop_front().unwrap_or_default()
     }
 
@@ -142,7 +158,9 @@ impl Buf for SendQueue {
     }
 
     /// Drops the first `n` bytes (or all, if there are fewer: unlike other [`Buf`]s, this one does not panic).
-    fn advance(&mut self, mut n: usize) {
+    fn advance(&mut self, n: usize) {
+        let mut n = n.min(self.len());
+        self.taken += n as u64;
         while let Some(front) = self.chunks.front_mut() {
             if n < front.len() {
                 front.advance(n);
@@ -153,7 +171,7 @@ impl Buf for SendQueue {
             self.chunked -= front.len();
             self.chunks.pop_front();
         }
-        self.tail.advance(n.min(self.tail.len()));
+        self.tail.advance(n);
     }
 
     #[cfg(feature = "std")]
@@ -242,7 +260,10 @@ mod tests {
             let mut model = Vec::<u8>::new();
             let mut count = 0;
             let mut taken: Vec<(Bytes, Vec<u8>)> = Vec::new();
+            let mut left = 0;
             for op in ops {
+                let (before, takes) =
+                    (model.len(), matches!(op, Op::Take(_) | Op::CopyToBytes(_) | Op::Advance(_)));
                 match op {
                     Op::Extend(n) => {
                         let bytes = fresh(&mut count, n);
@@ -288,6 +309,8 @@ mod tests {
                     }
                     Op::Release => queue.release(),
                 }
+                if takes { left += (before - model.len()) as u64 }
+                prop_assert_eq!(queue.taken(), left);
                 prop_assert_eq!(queue.len(), model.len());
                 prop_assert_eq!(queue.is_empty(), model.is_empty());
                 prop_assert_eq!(queue.is_full(), model.len() >= 10_000);

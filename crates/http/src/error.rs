@@ -29,6 +29,9 @@ pub enum Error {
     /// The request target holds a character that no URI has, or is empty (RFC 9112, 3.2).
     #[error("the request target holds an invalid character or is empty")]
     InvalidTarget,
+    /// A `%` in the request target that two hexadecimal digits do not follow (RFC 3986, 2.1).
+    #[error("a percent sign in the request target encodes nothing")]
+    InvalidPercentEncoding,
     /// The request target is in none of the four forms, or in one that its method excludes (RFC 9112, 3.2).
     #[error("the form of the request target does not fit the method")]
     TargetForm,
@@ -83,6 +86,9 @@ pub enum Error {
     /// The head is larger than configured (RFC 6585, 5: 431).
     #[error("the head is too large")]
     HeadTooLarge,
+    /// A field line is longer than configured (RFC 6585, 5: 431).
+    #[error("a field line is too long")]
+    FieldLineTooLong,
     /// More field lines than configured (RFC 6585, 5: 431).
     #[error("too many field lines")]
     TooManyFields,
@@ -131,10 +137,10 @@ pub enum Error {
     /// A chunk size above 2^64-1 (RFC 9112, 7.1).
     #[error("a chunk size does not fit 64 bits")]
     ChunkSizeOverflow,
-    /// A control character in a chunk extension (RFC 9112, 7.1.1).
-    #[error("a control character in a chunk extension")]
+    /// A chunk extension that is no name with an optional value (RFC 9112, 7.1.1).
+    #[error("a chunk extension is malformed")]
     InvalidChunkExtension,
-    /// A chunk line, or all chunk extensions of one message together, longer than allowed (RFC 9112, 7.1.1).
+    /// A chunk line longer than allowed, or more chunk extensions in one message (RFC 9112, 7.1.1).
     #[error("chunk extensions are too long")]
     ChunkExtensionsTooLong,
     /// Chunk data that CRLF does not follow (RFC 9112, 7.1).
@@ -154,9 +160,12 @@ pub enum Error {
     /// A head did not arrive in time (RFC 9110, 15.5.9: 408).
     #[error("the head did not arrive in time")]
     HeadTimeout,
-    /// Content stopped arriving (RFC 9110, 15.5.9: 408).
-    #[error("the content stopped arriving")]
+    /// Content stopped arriving, or came too slowly (RFC 9110, 15.5.9: 408).
+    #[error("the content stopped arriving or came too slowly")]
     ContentTimeout,
+    /// The peer stopped taking what is sent to it. The connection is dropped.
+    #[error("the peer stopped taking what is sent to it")]
+    SendTimeout,
 
     // Responses.
     /// Bytes arrived with no request outstanding (RFC 9112, 9.2).
@@ -179,7 +188,7 @@ impl Error {
     pub const fn status(self) -> Option<u16> {
         match self {
             Self::RequestLineTooLong => Some(414),
-            Self::HeadTooLarge | Self::TooManyFields | Self::TrailersTooLarge => Some(431),
+            Self::HeadTooLarge | Self::FieldLineTooLong | Self::TooManyFields | Self::TrailersTooLarge => Some(431),
             Self::UnsupportedVersion | Self::Http2Preface => Some(505),
             Self::UnknownTransferCoding => Some(501),
             Self::ContentTooLarge => Some(413),
@@ -190,7 +199,8 @@ impl Error {
             | Self::UnrequestedResponse
             | Self::TooManyInformational
             | Self::UnexpectedUpgrade
-            | Self::ResponseTimeout => None,
+            | Self::ResponseTimeout
+            | Self::SendTimeout => None,
             _ => Some(400),
         }
     }
@@ -215,7 +225,7 @@ pub enum CommandError {
     /// The final response to this request has begun already.
     #[error("the request has its response already")]
     AlreadyAnswered,
-    /// An exchange is under way; the next request has to wait for its end.
+    /// As many exchanges are under way as may be, or one behind which none may follow yet; the next request has to wait.
     #[error("an exchange is under way")]
     ExchangeUnderWay,
     /// There is no message under way whose content this could be.
@@ -227,6 +237,9 @@ pub enum CommandError {
     /// The request did not ask for 100 (Continue), or content of it has come already (RFC 9110, 10.1.1).
     #[error("100 (Continue) is not expected")]
     ContinueNotExpected,
+    /// `Expect: 100-continue` in a request without content (RFC 9110, 10.1.1).
+    #[error("a request without content expects to be told to go on")]
+    ExpectWithoutContent,
     /// The request did not offer to switch protocols (RFC 9110, 7.8).
     #[error("the request offers no upgrade")]
     UpgradeNotOffered,
@@ -236,6 +249,9 @@ pub enum CommandError {
     /// An informational response to an HTTP/1.0 request (RFC 9110, 15.2).
     #[error("HTTP/1.0 has no informational responses")]
     InformationalToHttp10,
+    /// More informational responses in front of a final one than configured.
+    #[error("too many informational responses")]
+    TooManyInformational,
     /// The status does not belong to this command: not 100 to 999 (RFC 9110, 15), informational for a final response
     /// or the other way round, not 101 for an upgrade.
     #[error("the status {0} does not fit the command")]

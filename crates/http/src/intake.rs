@@ -2,9 +2,9 @@
 
 use drywire_core::RecvBuf;
 
+use crate::Error;
 use crate::content::decode::{Decoder, Limits, Step};
 use crate::head::scan::{Kind, Scanner};
-use crate::{Error, Trailers};
 
 #[derive(Debug)]
 pub(crate) struct Intake {
@@ -18,6 +18,8 @@ pub(crate) struct Intake {
     /// Bytes that the last poll left in the receive buffer.
     buffered: usize,
     peer_ended: bool,
+    /// Trailer fields that were dropped, in all messages so far.
+    pub(crate) dropped_trailers: u64,
 }
 
 impl Intake {
@@ -29,6 +31,7 @@ impl Intake {
             starved: true,
             buffered: 0,
             peer_ended: false,
+            dropped_trailers: 0,
         }
     }
 
@@ -46,6 +49,11 @@ impl Intake {
     /// Whether the peer has ended its direction.
     pub(crate) fn peer_ended(&self) -> bool {
         self.peer_ended
+    }
+
+    /// Whether the last poll left bytes that it did not parse.
+    pub(crate) fn has_more(&self) -> bool {
+        self.buffered > 0
     }
 
     /// Whether few enough bytes wait for the caller to make place for them.
@@ -76,10 +84,11 @@ impl Intake {
     pub(crate) fn decode(&mut self, recv: &mut RecvBuf, limits: &Limits) -> Result<Step, Error> {
         let step = match &mut self.decoder {
             Some(decoder) => decoder.decode(recv, limits)?,
-            None => Step::End(Trailers::default()),
+            None => Step::end(),
         };
-        if let Step::End(_) = step {
+        if let Step::End { dropped, .. } = step {
             self.decoder = None;
+            self.dropped_trailers += dropped as u64;
         }
         Ok(step)
     }

@@ -90,6 +90,7 @@ pub mod cors;
 mod error;
 mod head;
 mod intake;
+mod lenient;
 pub mod ndjson;
 pub mod origin;
 mod parts;
@@ -101,4 +102,5 @@ mod timer;
 
 pub use error::{CommandError, Error};
 pub use head::{FieldIter, Fields, RequestHead, ResponseHead, TargetForm, Trailers, Version};
+pub use lenient::Lenient;
 pub use parts::{Length, PlainRequest, PlainResponse, RequestParts, ResponseParts};

@@ -429,10 +429,10 @@ fn expect_desyncs_end_the_connection() {
     client.feed("HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n");
     assert!(matches!(client.event(), client_side::Event::Response(_)));
     assert!(matches!(client.event(), client_side::Event::End(_)));
-    // The content is still owed, so no request can follow in its place.
+    // The content is still owed, so no request can follow in its place, and the connection closes.
     assert!(!client.machine.is_ready());
     let next = client.machine.send_request(&PlainRequest::new("GET", "/", &[("Host", "a")]), Length::Known(0));
-    assert_eq!(next, Err(CommandError::ExchangeUnderWay));
+    assert_eq!(next, Err(CommandError::Closed));
 }
 
 /// A response that no request asked for poisons the one to come.

@@ -105,6 +105,7 @@ fn what_would_smuggle_is_refused() {
         ("GET", "", HOST, CommandError::InvalidTarget),
         ("GET", "*", HOST, CommandError::InvalidTarget),
         ("GET", "/#f", HOST, CommandError::InvalidTarget),
+        ("GET", "/100%", HOST, CommandError::InvalidTarget),
         ("CONNECT", "/", HOST, CommandError::InvalidTarget),
         ("GET", "/", &[("Host", "a"), ("X", "a\r\nY: b")], CommandError::InvalidFieldValue),
         ("GET", "/", &[("Host", "a"), ("X: y\r\nZ", "a")], CommandError::InvalidFieldName),
@@ -356,4 +357,24 @@ fn limits_hold_for_responses() {
         client.machine.finish(None).unwrap();
         assert_eq!(client.feed(&response).error(), error, "{response}");
     }
+}
+
+#[test]
+fn rfc9110_9_3_6_a_tunnel_may_begin_before_the_end_of_connect_was_told() {
+    let mut client = client();
+    client.machine.send_request(&PlainRequest::new("CONNECT", "h:443", &[]), Length::Known(0)).unwrap();
+    client.feed("HTTP/1.1 200 OK\r\n\r\ntunnel");
+    assert_eq!(head(&mut client), 200);
+    assert!(client.machine.is_upgraded());
+    assert_eq!(&client.recv[..], b"tunnel");
+    assert_eq!(client.machine.finish(None), Err(CommandError::Closed));
+}
+
+#[test]
+fn dropped_trailers_are_counted() {
+    let mut client = asking("GET", HOST);
+    client.feed("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nHost: b\r\nX: y\r\nSet-Cookie: c\r\n\r\n");
+    head(&mut client);
+    assert_eq!(client.event(), Event::End(Fields::new([("X", "y")]).unwrap()));
+    assert_eq!(client.machine.dropped_trailers(), 2);
 }

@@ -254,6 +254,42 @@ fn rfc6585_5_a_large_head_is_431() {
 }
 
 #[test]
+fn rfc6585_5_a_long_field_line_is_431() {
+    let config = Config { max_field_line: 10, ..Config::default() };
+    for (line, fits) in [("A: 3456789", true), ("A: 34567890", false), ("A:        0", false), ("ABCDEFGHIJK", false)] {
+        let input = format!("GET / HTTP/1.1\r\nHost: a\r\n{line}");
+        let mut whole = server_with(config.clone());
+        let mut dripped = server_with(config.clone());
+        whole.feed(format!("{input}\r\n\r\n"));
+        if fits {
+            assert!(matches!(whole.event(), Event::Request(_)));
+            continue;
+        }
+        assert_eq!(whole.error(), Error::FieldLineTooLong, "{line}");
+        assert_eq!(status(&whole.sent()), 431);
+        for (index, byte) in input.bytes().chain([b'\r']).enumerate() {
+            let expected = if index == input.len() { Err(Error::FieldLineTooLong) } else { Ok(None) };
+            assert_eq!(dripped.feed([byte]).poll(), expected, "law 1: {line} at {index}");
+        }
+    }
+    // Each line of a folded value counts by itself.
+    let mut client = common::client_with(client_side::Config { max_field_line: 10, ..Default::default() });
+    client.machine.send_request(&PlainRequest::new("GET", "/", &[("Host", "a")]), Length::Known(0)).unwrap();
+    client.feed("HTTP/1.1 204 No Content\r\nA: 3456789\r\n 123456789\r\n\r\n").event();
+}
+
+#[test]
+fn rfc3986_2_1_a_percent_sign_encodes_a_byte() {
+    for target in ["/%41", "/a?b=%e2%82%AC", "http://h%41/%20?%20"] {
+        assert_eq!(accepted(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n")).target(), target);
+    }
+    for target in ["/%", "/%4", "/%4g", "/%g4", "/%%41", "/a?%", "http://h/%"] {
+        let error = refused(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert_eq!(error, Error::InvalidPercentEncoding, "{target}");
+    }
+}
+
+#[test]
 fn rfc6585_5_many_fields_are_431() {
     let config = Config { max_fields: 3, ..Config::default() };
     let mut server = server_with(config.clone());

@@ -179,7 +179,9 @@ fn law_2_dripped_input_costs_linear_work() {
     let config = server::Config {
         max_request_line: huge,
         max_head: huge,
+        max_field_line: huge,
         max_fields: huge,
+        max_trailer_fields: huge,
         max_chunk_line: huge,
         max_chunk_extensions: huge as u64,
         max_trailers: huge,
@@ -204,7 +206,7 @@ fn law_2_dripped_input_costs_linear_work() {
         }
     }
     // Folds: a value whose end moves with every line.
-    let config = client_side::Config { max_head: huge, ..client_side::Config::default() };
+    let config = client_side::Config { max_head: huge, max_field_line: huge, ..client_side::Config::default() };
     for line in ["\r\n x", "\r\n  "] {
         let mut client = client_with(config.clone());
         client.machine.send_request(&PlainRequest::new("GET", "/", &[("Host", "a")]), Length::Known(0)).unwrap();
@@ -262,6 +264,7 @@ fn a_client_and_a_server_as_a_pair() {
                     }
                     server::Event::Content(content) => server.machine.send_content(content).unwrap(),
                     server::Event::End(_) => server.machine.finish(None).unwrap(),
+                    server::Event::PeerEnded => unreachable!(),
                 }
             }
             client.feed(server.machine.transmit().pop(step));

@@ -179,7 +179,7 @@ fn rfc9112_7_1_chunked_requests_with_extensions_and_trailers() {
 #[test]
 fn rfc9110_6_5_trailers_are_sent_behind_chunks_only() {
     let trailers = Fields::new([("X-Sum", "1")]).unwrap();
-    let mut server = asked(GET);
+    let mut server = asked("GET / HTTP/1.1\r\nHost: a\r\nTE: gzip, Trailers\r\n\r\n");
     server.machine.respond(&OK, Length::Unknown).unwrap();
     let forbidden = Fields::new([("Content-Length", "1")]).unwrap();
     assert_eq!(server.machine.finish(Some(&forbidden)), Err(CommandError::TrailersNotAllowed));
@@ -380,9 +380,12 @@ fn an_early_response_lingers_before_a_large_rest() {
 fn rfc9112_9_6_a_half_closed_client_gets_its_response() {
     let mut server = server();
     server.feed(GET).feed(GET).feed_end();
-    for _ in 0..2 {
+    for index in 0..2 {
         assert!(matches!(server.event(), Event::Request(_)));
         server.event();
+        if index == 0 {
+            assert_eq!(server.event(), Event::PeerEnded);
+        }
         server.no_event();
         assert!(server.machine.is_peer_finished());
         assert!(!server.reads());
@@ -561,4 +564,64 @@ fn rfc9112_8_an_error_in_mid_response_does_not_spoil_it() {
     server.feed_end();
     assert_eq!(server.error(), Error::UnexpectedEnd);
     assert_eq!(server.close(), Some(Close::Abort), "or the response would look whole");
+}
+
+/// Long polling: the response takes minutes, and the client gives up meanwhile.
+#[test]
+fn the_end_of_a_peer_that_waits_for_its_response_is_told() {
+    for answered in [false, true] {
+        let mut server = asked(GET);
+        assert!(matches!(server.event(), Event::End(_)));
+        if answered {
+            server.machine.respond(&OK, Length::Unknown).unwrap();
+        }
+        server.no_event();
+        assert!(server.reads());
+        server.feed_end();
+        assert_eq!(server.event(), Event::PeerEnded);
+        server.no_event();
+        // It may still be reading.
+        if !answered {
+            server.machine.respond(&OK, Length::Known(0)).unwrap();
+        }
+        server.machine.finish(None).unwrap();
+        server.no_event();
+        server.sent();
+        assert_eq!(server.close(), Some(Close::Both));
+    }
+}
+
+#[test]
+fn rfc9110_6_5_1_trailers_are_sent_to_who_keeps_them() {
+    let trailers = Fields::new([("X-Sum", "1")]).unwrap();
+    for (te, kept) in
+        [("", false), ("TE: gzip\r\n", false), ("TE: trailers\r\n", true), ("te: a;q=1, TRAILERS\r\n", true)]
+    {
+        let mut server = server();
+        server.feed(format!("GET / HTTP/1.1\r\nHost: a\r\n{te}\r\n"));
+        let Event::Request(head) = server.event() else { panic!() };
+        assert_eq!(head.accepts_trailers(), kept, "{te}");
+        server.machine.respond(&OK, Length::Unknown).unwrap();
+        server.machine.finish(Some(&trailers)).unwrap();
+        let end = if kept { "0\r\nX-Sum: 1\r\n\r\n" } else { "\r\n0\r\n\r\n" };
+        assert!(server.sent().ends_with(end), "{te}");
+    }
+}
+
+#[test]
+fn informational_responses_are_bounded_on_the_way_out() {
+    let mut server = server_with(Config { max_informational: 2, ..Config::default() });
+    let processing = PlainResponse::new(102, &[]);
+    for _ in 0..2 {
+        server.feed(GET).event();
+        for _ in 0..2 {
+            server.machine.send_informational(&processing).unwrap();
+        }
+        server.sent();
+        assert_eq!(server.machine.send_informational(&processing), Err(CommandError::TooManyInformational));
+        assert_eq!(server.sent(), "");
+        server.machine.respond(&OK, Length::Known(0)).unwrap();
+        server.machine.finish(None).unwrap();
+        server.event();
+    }
 }

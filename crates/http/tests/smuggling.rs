@@ -44,7 +44,7 @@ fn accepted(fields: &str, content: &str) -> Vec<u8> {
         match server.event() {
             Event::Content(piece) => received.extend_from_slice(&piece),
             Event::End(_) => break,
-            Event::Request(_) => panic!(),
+            Event::Request(_) | Event::PeerEnded => panic!(),
         }
     }
     server.no_event();
@@ -131,7 +131,7 @@ fn rfc9112_7_1_a_chunk_size_is_hexadecimal_digits_alone() {
         let error = refused(CHUNKED, &format!("{size}\r\nhello\r\n0\r\n\r\n"));
         assert_eq!(error, Error::InvalidChunkSize, "{size:?}");
     }
-    for size in ["5", "05", "0000000000000000000000005", "5;a", "5 ;a", "5\t; a=\"b\" \t"] {
+    for size in ["5", "05", "0000000000000000000000005", "5;a", "5 ;a", "5\t; a=\"b\\\"\" ; c = d"] {
         assert_eq!(accepted(CHUNKED, &format!("{size}\r\nhello\r\n0\r\n\r\n")), b"hello", "{size:?}");
     }
     assert_eq!(accepted(CHUNKED, "A\r\n0123456789\r\na\r\n0123456789\r\n00\r\n\r\n").len(), 20);
@@ -192,6 +192,7 @@ fn rfc9110_6_5_1_trailers_do_not_change_the_framing() {
     server.event();
     let Event::End(fields) = server.event() else { panic!() };
     assert_eq!(fields.to_string(), "X: y");
+    assert_eq!(server.machine.dropped_trailers(), 4);
     server.no_event();
     assert_eq!(&server.recv[..], SMUGGLED.as_bytes());
 }
@@ -212,8 +213,70 @@ fn rfc9112_7_1_1_chunk_extensions_are_bounded_by_line_and_in_sum() {
 }
 
 #[test]
+fn rfc9112_7_1_1_a_chunk_extension_is_a_name_with_an_optional_value() {
+    for extension in
+        [";a", "; a", " ; a", ";a;b", ";a=b", ";a = b ; c", ";a=\"\"", ";a=\"b;c\"", ";a=\"\\\"\\x\"", "\t;\ta=\u{27}"]
+    {
+        assert_eq!(
+            accepted(CHUNKED, &format!("5{extension}\r\nhello\r\n0{extension}\r\n\r\n")),
+            b"hello",
+            "{extension}"
+        );
+    }
+    for extension in [
+        ";",
+        "; ",
+        ";a;",
+        ";=b",
+        ";a=",
+        ";a= ",
+        ";a=b c",
+        ";a b",
+        ";a=\"b",
+        ";a=\"b\"c",
+        ";a==b",
+        ";(a)",
+        ";a=\u{e4}",
+        ";a=\u{1}",
+    ] {
+        let error = refused(CHUNKED, &format!("5{extension}\r\nhello\r\n0\r\n\r\n"));
+        assert_eq!(error, Error::InvalidChunkExtension, "{extension}");
+    }
+    // White space alone is none.
+    assert_eq!(refused(CHUNKED, "5 \t\r\nhello\r\n0\r\n\r\n"), Error::InvalidChunkSize);
+}
+
+/// A flood of one-byte chunks that carry a long extension each, and an upload that signs its large ones.
+#[test]
+fn chunk_extensions_are_bounded_by_the_content_they_come_with() {
+    let config = Config { max_chunk_extensions: 1000, chunk_extension_rate: 10, ..Config::default() };
+    let start = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let run = |chunk: String| {
+        let mut server = server_with(config.clone());
+        server.feed(start);
+        for sent in 0..1000 {
+            server.feed(&chunk);
+            loop {
+                match server.poll() {
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
+                    Err(error) => return Err((sent, error)),
+                }
+            }
+        }
+        Ok(())
+    };
+    let signature = format!("s={}", "x".repeat(97));
+    assert_eq!(run(format!("1;{signature}\r\nx\r\n")), Err((10, Error::ChunkExtensionsTooLong)));
+    assert_eq!(run(format!("2800;{signature}\r\n{}\r\n", "x".repeat(0x2800))), Ok(()));
+    // Leading zeros and white space are no way around it.
+    assert_eq!(run(format!("{}1\r\nx\r\n", "0".repeat(100))), Err((10, Error::ChunkExtensionsTooLong)));
+    assert_eq!(run(format!("1{};a\r\nx\r\n", " ".repeat(98))), Err((10, Error::ChunkExtensionsTooLong)));
+}
+
+#[test]
 fn rfc9112_7_1_2_trailers_are_bounded() {
-    let config = Config { max_trailers: 32, max_fields: 3, ..Config::default() };
+    let config = Config { max_trailers: 32, max_trailer_fields: 3, ..Config::default() };
     let start = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n";
     for flood in [format!("A: {}", "x".repeat(30)), "A:\r\nB:\r\nC:\r\nD:\r\n".to_owned()] {
         let mut server = server_with(config.clone());

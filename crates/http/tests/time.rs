@@ -45,7 +45,7 @@ fn rfc9110_15_5_9_a_slow_head_is_answered_with_408() {
 
 #[test]
 fn content_has_to_make_progress() {
-    let mut server = server();
+    let mut server = server_with(Config { min_content_rate: 0, ..Config::default() });
     server.feed("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n");
     server.event();
     assert_eq!(server.machine.poll_timeout(), None, "the caller has the event");
@@ -109,6 +109,7 @@ fn a_peer_that_takes_its_response_slowly_is_waited_for_and_a_dead_one_is_not() {
         server.no_event();
     }
     server.expire();
+    assert_eq!(server.error(), Error::SendTimeout);
     assert_eq!(server.close(), Some(Close::Abort));
 }
 
@@ -195,4 +196,124 @@ fn a_client_waits_for_content_and_between_requests_as_long_as_configured() {
     client.expire();
     assert_eq!(client.close(), Some(Close::Both));
     client.no_event();
+}
+
+#[test]
+fn content_has_to_come_at_a_minimum_rate() {
+    let config = Config { min_content_rate: 10, content_timeout: Some(Duration::from_secs(20)), ..Config::default() };
+    let mut server = server_with(config);
+    server.feed("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\n");
+    server.event();
+    server.no_event();
+    // Twenty seconds of grace, and one more for each ten bytes. The peer never pauses for longer than it may.
+    let mut spent = 0;
+    for (seconds, bytes) in [(8, 1), (8, 30), (6, 1)] {
+        spent += seconds;
+        server.now = Instant::from_secs(spent);
+        server.feed("x".repeat(bytes));
+        server.event();
+        server.no_event();
+    }
+    // 22 s waited for 32 bytes: one second is left.
+    assert_eq!(server.machine.poll_timeout(), Some(Instant::from_secs(23)));
+    server.expire();
+    assert_eq!(status(&server.sent()), 408);
+    assert_eq!(server.error(), Error::ContentTimeout);
+}
+
+#[test]
+fn the_rate_counts_only_the_time_in_which_content_is_waited_for() {
+    let config = Config { min_content_rate: 1000, content_timeout: Some(Duration::from_secs(20)), ..Config::default() };
+    let mut server = server_with(config);
+    server.feed("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\n");
+    server.event();
+    server.no_event();
+    // The application holds each event for a minute; the peer took one second.
+    for turn in 1..5 {
+        server.now = Instant::from_secs(61 * turn - 60);
+        server.feed("x");
+        server.event();
+        server.now = Instant::from_secs(61 * turn);
+        server.no_event();
+    }
+    assert_eq!(server.machine.poll_timeout(), Some(Instant::from_secs(61 * 4 + 16)));
+    // Once the response has begun it is a conversation, and only a pause ends it.
+    server.machine.respond(&OK, Length::Unknown).unwrap();
+    server.sent();
+    server.no_event();
+    assert_eq!(server.machine.poll_timeout(), Some(Instant::from_secs(61 * 4 + 20)));
+}
+
+#[test]
+fn a_response_that_nobody_takes_is_given_up() {
+    let config = Config { send_timeout: Some(Duration::from_secs(9)), ..Config::default() };
+    let mut server = server_with(config);
+    server.feed(GET);
+    server.event();
+    server.event();
+    server.no_event();
+    assert_eq!(server.machine.poll_timeout(), None, "nothing is queued");
+    server.machine.respond(&OK, Length::Unknown).unwrap();
+    server.machine.send_content(Bytes::from(vec![0; 5000])).unwrap();
+    server.no_event();
+    assert_eq!(server.machine.poll_timeout(), Some(Instant::from_secs(9)));
+    // One byte is progress, whatever is queued behind it.
+    server.now = Instant::from_secs(8);
+    server.machine.transmit().pop(1);
+    server.machine.send_content(Bytes::from(vec![0; 5000])).unwrap();
+    server.expire();
+    assert_eq!(server.machine.poll_timeout(), Some(Instant::from_secs(18)));
+    server.expire();
+    assert_eq!(server.error(), Error::SendTimeout);
+    assert_eq!(server.close(), Some(Close::Abort));
+    assert_eq!(server.sent(), "");
+    assert_eq!(server.machine.poll_timeout(), None);
+
+    // All taken: there is nothing to wait for.
+    let mut server = server_side_with_response();
+    server.sent();
+    assert_eq!(server.machine.poll_timeout(), None);
+}
+
+/// A server in the middle of a response.
+fn server_side_with_response() -> common::Server {
+    let mut server = server();
+    server.feed(GET);
+    server.event();
+    server.event();
+    server.machine.respond(&OK, Length::Unknown).unwrap();
+    server.no_event();
+    assert!(server.machine.poll_timeout().is_some());
+    server
+}
+
+/// An echo whose client sends and does not read: it is not the content that is late.
+#[test]
+fn a_client_that_does_not_read_is_not_taken_for_one_that_does_not_write() {
+    let config = Config { send_high_water: 10, content_timeout: Some(Duration::from_secs(1)), ..Config::default() };
+    let mut server = server_with(config);
+    server.feed("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\n");
+    server.event();
+    server.machine.respond(&OK, Length::Unknown).unwrap();
+    server.no_event();
+    assert_eq!(server.machine.poll_timeout(), Some(Instant::from_secs(60)));
+    server.machine.transmit().pop(5);
+    server.expire();
+    assert_eq!(server.machine.poll_timeout(), Some(Instant::from_secs(120)));
+    server.sent();
+    server.no_event();
+    server.expire();
+    assert_eq!(server.error(), Error::ContentTimeout, "now it is");
+}
+
+#[test]
+fn a_request_that_nobody_takes_is_given_up() {
+    let config = client::Config { send_timeout: Some(Duration::from_secs(9)), ..client::Config::default() };
+    let mut client = asking(config);
+    client.no_event();
+    assert_eq!(client.machine.poll_timeout(), Some(Instant::from_secs(9)));
+    client.expire();
+    assert_eq!(client.error(), Error::SendTimeout);
+    assert_eq!(client.close(), Some(Close::Abort));
+    assert_eq!(client.machine.unanswered(), 1);
 }

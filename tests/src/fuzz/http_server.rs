@@ -59,6 +59,9 @@ fn trace<'a>(pieces: impl Iterator<Item = &'a [u8]>, mode: u8) -> Trace {
         assert!(connection.poll_timeout().is_none_or(|next| next > deadline), "law 6");
     }
     trace.left = recv.to_vec();
+    // 100 (Continue) does not leave where content has come already: it tells the cuts apart, and is to.
+    let sent = String::from_utf8_lossy(&trace.sent).replace("HTTP/1.1 100 Continue\r\n\r\n", "");
+    trace.sent = sent.into_bytes();
     trace
 }
 
@@ -72,6 +75,7 @@ fn pump(connection: &mut Connection, recv: &mut RecvBuf, mode: u8, trace: &mut T
                     Event::Request(head) => trace.seen.extend_from_slice(format!("\u{1}{head:#}").as_bytes()),
                     Event::Content(content) => trace.seen.extend_from_slice(content),
                     Event::End(trailers) => trace.seen.extend_from_slice(format!("\u{2}{trailers}").as_bytes()),
+                    Event::PeerEnded => trace.seen.push(3),
                 }
                 react(connection, event, mode);
             }
@@ -127,6 +131,7 @@ fn react(connection: &mut Connection, event: Event, mode: u8) {
                 connection.shutdown();
             }
         }
+        Event::PeerEnded => {}
     }
 }
 

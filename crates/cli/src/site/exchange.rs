@@ -105,6 +105,7 @@ impl StreamMachine for HttpSession {
                 }
                 Some(HttpEvent::Content(content)) => self.content(now, content),
                 Some(HttpEvent::End(_)) => self.end(now),
+                Some(HttpEvent::PeerEnded) => self.peer_ended(now),
             }
         }
     }
@@ -266,6 +267,15 @@ impl HttpSession {
                 }
             }
             work => self.work = work,
+        }
+    }
+
+    /// Nobody is known to wait any more for an event that may be minutes away.
+    fn peer_ended(&mut self, now: Instant) {
+        if let Work::LongPoll { after, .. } = self.work {
+            self.work = Work::Done;
+            let entries = self.site.feed.after(after);
+            self.events(now, &entries);
         }
     }
 

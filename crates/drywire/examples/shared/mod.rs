@@ -28,6 +28,8 @@ impl Echo {
                 http.send_content(content)?;
                 http.finish(None)?;
             }
+            // The response has been queued by then.
+            Event::PeerEnded => {}
         }
         Ok(())
     }

@@ -15,6 +15,9 @@
 //!     │      │ Answered │                               │
 //!     │      └──────────┘                               │
 //!     └─────────────────────────────────────────────────┘
+//!        Expecting: before Sending, where content waits for 100 (Continue)
+//!        with requests in a pipeline: Waiting ─▶ Sending and Receiving ─▶ Duplex (RequestBegan),
+//!        Duplex ─▶ Sending and Receiving ─▶ Waiting (NextAwaited)
 //!        any of them ─▶ Closed
 //! ```
 
@@ -22,6 +25,8 @@ mod config;
 mod receive;
 mod send;
 mod state;
+
+use alloc::collections::VecDeque;
 
 use bytes::Bytes;
 use drywire_core::{Close, Demand, Instant, RecvBuf, SendQueue, StreamMachine};
@@ -32,7 +37,7 @@ pub use state::State;
 use crate::content::encode::Encoder;
 use crate::head::scan::Kind;
 use crate::intake::Intake;
-use crate::timer::Timer;
+use crate::timer::{Stall, Timer};
 use crate::{Error, ResponseHead, Trailers};
 use state::Input;
 
@@ -50,11 +55,15 @@ pub enum Event {
     End(Trailers),
 }
 
-/// The client's side of one connection: one exchange after the other.
+/// The client's side of one connection: one exchange after the other, or some in a pipeline.
 ///
 /// Every request takes the same three steps: [`send_request`](Self::send_request),
 /// [`send_content`](Self::send_content) as often as there is some, [`finish`](Self::finish). The response may begin
 /// before the request has ended.
+///
+/// With [`max_pipeline`](Config::max_pipeline) above 1, the next request may begin when the one before has been
+/// finished; the responses come in the order of the requests. When the connection fails,
+/// [`unanswered`](Self::unanswered) tells how many of the latest requests got no response.
 #[derive(Debug)]
 pub struct Connection {
     config: Config,
@@ -63,30 +72,32 @@ pub struct Connection {
     now: Instant,
     transmit: SendQueue,
     timer: Timer,
+    stall: Stall,
     error: Option<Error>,
     /// The transport is to be dropped without ceremony.
     aborted: bool,
-    /// The caller wants to end behind the running exchange.
+    /// The caller wants to end behind the running exchanges.
     shutdown: bool,
 
     intake: Intake,
     encoder: Encoder,
-    exchange: Exchange,
+    /// Content that waits for 100 (Continue).
+    held: SendQueue,
+    /// The requests that have not got their whole response, oldest first.
+    exchanges: VecDeque<Exchange>,
 }
 
-/// What the reading side has to know of the request.
+/// What the reading side has to know of a request, and what it knows of its response.
 #[derive(Clone, Copy, Debug)]
 struct Exchange {
     is_head: bool,
     is_connect: bool,
     offers_upgrade: bool,
     keep_alive: bool,
+    /// Informational responses so far.
     informational: usize,
-}
-
-impl Exchange {
-    const NONE: Self =
-        Self { is_head: false, is_connect: false, offers_upgrade: false, keep_alive: true, informational: 0 };
+    /// The final response has begun.
+    answered: bool,
 }
 
 impl Connection {
@@ -96,16 +107,18 @@ impl Connection {
         timer.arm(now, config.idle_timeout, 0);
         Self {
             transmit: SendQueue::new(config.send_high_water),
+            held: SendQueue::new(config.send_high_water),
             config,
             state: State::Idle,
             now,
             timer,
+            stall: Stall::default(),
             error: None,
             aborted: false,
             shutdown: false,
             intake: Intake::new(Kind::Response),
             encoder: Encoder::Idle,
-            exchange: Exchange::NONE,
+            exchanges: VecDeque::new(),
         }
     }
 
@@ -116,7 +129,24 @@ impl Connection {
 
     /// Whether a request would be taken now.
     pub fn is_ready(&self) -> bool {
-        self.state == State::Idle && !self.intake.end_is_due && !self.intake.peer_ended()
+        self.may_begin().is_ok()
+    }
+
+    /// How many requests have begun and not got their whole response. A failure leaves it as it was.
+    pub fn outstanding(&self) -> usize {
+        self.exchanges.len()
+    }
+
+    /// How many of the latest requests have got no part of a final response. A failure leaves it as it was: these
+    /// requests may be repeated on another connection if their methods are idempotent (RFC 9110, 9.2.2).
+    pub fn unanswered(&self) -> usize {
+        self.exchanges.iter().filter(|exchange| !exchange.answered).count()
+    }
+
+    /// How many trailer fields were dropped in all responses so far, because they frame, route or authenticate and do
+    /// not belong into a trailer section (RFC 9110, 6.5.1).
+    pub fn dropped_trailers(&self) -> u64 {
+        self.intake.dropped_trailers
     }
 
     /// Whether the connection belongs to another protocol: the response that switches has been returned. The machine
@@ -130,7 +160,7 @@ impl Connection {
         self.transmit
     }
 
-    /// Ends the connection behind the exchange that is running, at once where none is. Does nothing when repeated.
+    /// Ends the connection behind the exchanges that are running, at once where none is. Does nothing when repeated.
     pub fn shutdown(&mut self) {
         self.shutdown = true;
         self.go(Input::Ended);
@@ -150,14 +180,12 @@ impl Connection {
         self.state = next;
         self.timer.disarm();
         match next {
-            State::Idle => {
-                self.exchange = Exchange::NONE;
-                if self.shutdown {
-                    return self.go(Input::Ended);
-                }
-            }
+            State::Idle if self.shutdown => return self.go(Input::Ended),
             // What is left of a request that nobody waits for would only keep the close waiting.
-            State::Closed => self.transmit.clear(),
+            State::Closed => {
+                self.transmit.clear();
+                self.held.clear();
+            }
             _ => {}
         }
         true
@@ -173,6 +201,7 @@ impl Connection {
     fn arm(&mut self) {
         let timeout = match self.state {
             State::Idle => self.config.idle_timeout,
+            State::Expecting => Some(self.config.continue_timeout),
             State::Waiting => self.config.response_timeout,
             State::Duplex | State::Receiving => self.config.content_timeout,
             State::Sending | State::Answered | State::Upgraded | State::Closed => None,
@@ -182,10 +211,20 @@ impl Connection {
         }
     }
 
-    /// The deadline has passed.
+    /// Looks whether the server takes what is queued for it.
+    fn watch(&mut self) {
+        // What another protocol queues is its own matter.
+        if self.state != State::Upgraded {
+            self.stall.watch(self.now, self.config.send_timeout, &self.transmit);
+        }
+    }
+
+    /// The deadline of the state has passed.
     fn expire(&mut self) {
         match self.state {
             State::Idle => drop(self.go(Input::Ended)),
+            // RFC 9110, 10.1.1: a client "SHOULD NOT wait for an indefinite period before sending the content".
+            State::Expecting => self.release_content(),
             State::Waiting => self.fail(Error::ResponseTimeout),
             State::Duplex | State::Receiving => self.fail(Error::ContentTimeout),
             State::Sending | State::Answered | State::Upgraded | State::Closed => {}
@@ -207,6 +246,7 @@ impl StreamMachine for Connection {
         } else {
             self.arm();
         }
+        self.watch();
         result
     }
 
@@ -215,16 +255,22 @@ impl StreamMachine for Connection {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.timer.deadline()
+        let stall = self.stall.deadline(&self.transmit).filter(|_| self.state != State::Upgraded);
+        [self.timer.deadline(), stall].into_iter().flatten().min()
     }
 
     fn handle_timeout(&mut self, now: Instant) {
         let now = self.tick(now);
+        if self.state != State::Upgraded && self.stall.has_expired(now, &self.transmit) {
+            self.fail(Error::SendTimeout);
+            self.aborted = true;
+        }
         if self.timer.deadline().is_some_and(|deadline| deadline <= now) {
             self.expire();
             self.timer.disarm();
             self.arm();
         }
+        self.watch();
     }
 
     fn demand(&self) -> Demand {

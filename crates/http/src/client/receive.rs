@@ -5,6 +5,7 @@ use drywire_core::RecvBuf;
 use super::state::{Input, State};
 use super::{Connection, Event};
 use crate::content::decode::{Decoder, Step};
+use crate::content::encode::Encoder;
 use crate::head::facts::{self, Framing};
 use crate::{Error, ResponseHead, Trailers};
 
@@ -35,10 +36,11 @@ impl Connection {
                 }
                 recv.release();
                 self.transmit.release();
+                self.held.release();
                 self.intake.starve();
                 Ok(None)
             }
-            State::Sending | State::Waiting => {
+            State::Expecting | State::Sending | State::Waiting => {
                 if self.intake.scanner.scan(recv, &self.config.head_limits())? {
                     return self.begin_response(recv).map(Some);
                 }
@@ -47,7 +49,7 @@ impl Connection {
             }
             State::Duplex | State::Receiving => match self.intake.decode(recv, &self.config.content_limits())? {
                 Step::Content(content) => Ok(Some(Event::Content(content))),
-                Step::End(trailers) => {
+                Step::End { trailers, .. } => {
                     self.end_response();
                     Ok(Some(Event::End(trailers)))
                 }
@@ -59,6 +61,8 @@ impl Connection {
                 }
                 Ok(None)
             }
+            // RFC 9112, 9.6: requests in the pipeline behind the last response are not going to be answered.
+            State::Closed if !self.exchanges.is_empty() && !self.aborted => Err(Error::NoResponse),
             // Nothing is parsed behind the end.
             State::Upgraded | State::Closed => Ok(None),
         }
@@ -69,31 +73,47 @@ impl Connection {
         let line = section.status_line();
         let (facts, framing) = facts::of_response(&section.fields, line.version)?;
         let head = ResponseHead { fields: section.fields, line, facts };
+        let Some(exchange) = self.exchanges.front_mut() else { return Err(Error::UnrequestedResponse) };
         match line.status {
             101 => {
                 // RFC 9110, 7.8 and 15.2.2: a switch answers an offer, and comes when the request has been received.
-                if !self.exchange.offers_upgrade || !self.go(Input::Switched) {
+                if !exchange.offers_upgrade || !self.go(Input::Switched) {
                     return Err(Error::UnexpectedUpgrade);
                 }
+                self.exchanges.clear();
                 return Ok(Event::Response(head));
             }
             100..200 => {
-                self.exchange.informational += 1;
-                if self.exchange.informational > self.config.max_informational {
+                exchange.informational += 1;
+                if exchange.informational > self.config.max_informational {
                     return Err(Error::TooManyInformational);
+                }
+                if line.status == 100 {
+                    self.release_content();
                 }
                 return Ok(Event::Informational(head));
             }
             // RFC 9112, 6.3: 2xx to CONNECT is followed by the tunnel, whatever the framing fields say.
-            200..300 if self.exchange.is_connect && self.go(Input::Switched) => return Ok(Event::Response(head)),
+            200..300 if exchange.is_connect => {
+                self.encoder = Encoder::Idle;
+                self.go(Input::RequestEnded);
+                self.go(Input::Switched);
+                self.exchanges.clear();
+                return Ok(Event::Response(head));
+            }
             _ => {}
         }
         // RFC 9112, 6.3: these end with their head, whatever the framing fields say.
-        let alone = self.exchange.is_head || matches!(line.status, 204 | 304);
+        let alone = exchange.is_head || matches!(line.status, 204 | 304);
         let framing = if alone { Framing::Length(0) } else { framing };
+        exchange.answered = true;
+        exchange.keep_alive &= facts.keep_alive && framing != Framing::UntilClose;
         self.intake.decoder = Decoder::new(framing, &self.config.content_limits())?;
-        self.exchange.keep_alive &= facts.keep_alive && framing != Framing::UntilClose;
-        self.go(Input::ResponseBegan);
+        if self.state == State::Expecting {
+            self.drop_content();
+        } else {
+            self.go(Input::ResponseBegan);
+        }
         if self.intake.decoder.is_none() {
             self.intake.end_is_due = true;
             self.end_response();
@@ -102,8 +122,13 @@ impl Connection {
     }
 
     fn end_response(&mut self) {
-        let last = !self.exchange.keep_alive || self.shutdown;
-        self.go(if last { Input::LastResponseEnded } else { Input::ResponseEnded });
+        let keep_alive = self.exchanges.pop_front().is_some_and(|exchange| exchange.keep_alive);
+        self.go(match (keep_alive, self.exchanges.is_empty()) {
+            (false, _) => Input::LastResponseEnded,
+            (true, true) if self.shutdown => Input::LastResponseEnded,
+            (true, true) => Input::ResponseEnded,
+            (true, false) => Input::NextAwaited,
+        });
     }
 
     /// Keeps the error. A client has no farewell to say: what it was sending is dropped, and the connection closes.

@@ -17,9 +17,15 @@ impl Connection {
     /// where the fields have none and `parts` knows the authority; `Connection: close` among the fields makes the
     /// exchange the last one.
     ///
-    /// [`finish`](Self::finish) has to follow, also where there is no content. With `Expect: 100-continue` among the
-    /// fields, hold the content back until [`Event::Informational`](super::Event::Informational) brings 100, a final
-    /// response comes, or patience ends.
+    /// [`finish`](Self::finish) has to follow, also where there is no content.
+    ///
+    /// With `Expect: 100-continue` among the fields, the content that is given waits inside the machine, up to
+    /// [`send_high_water`](super::Config::send_high_water), until 100 comes or
+    /// [`continue_timeout`](super::Config::continue_timeout) passes. A final response instead means that the server
+    /// does not want it: what waits and what still comes is dropped, and the connection closes behind that response.
+    /// Such a request begins only where no other one is outstanding.
+    ///
+    /// Behind `CONNECT`, an `Upgrade` or `Connection: close` no request is taken before the response.
     pub fn send_request(&mut self, parts: &impl RequestParts, length: Length) -> Result<(), CommandError> {
         self.may_begin()?;
         let method = parts.method();
@@ -27,10 +33,21 @@ impl Connection {
             return Err(CommandError::InvalidMethod);
         }
         let request_target = self.target(parts, method)?;
-        let form = TargetForm::of(method.as_bytes(), request_target.as_bytes()).ok_or(CommandError::InvalidTarget)?;
+        let form = TargetForm::of(method.as_bytes(), request_target.as_bytes())
+            .filter(|_| target::is_percent_encoded(request_target.as_bytes()))
+            .ok_or(CommandError::InvalidTarget)?;
         let checked = Checked::new(parts.fields())?;
         let (encoder, framing) = framing(method, length, &checked)?;
         checked.agrees_with(framing)?;
+        if checked.expects_continue {
+            // RFC 9110, 10.1.1.
+            if matches!(encoder, Encoder::Nothing | Encoder::Length(0)) {
+                return Err(CommandError::ExpectWithoutContent);
+            }
+            if self.state != State::Idle {
+                return Err(CommandError::ExchangeUnderWay);
+            }
+        }
         // RFC 9112, 3.2: a client sends Host in every request, and the target's authority where there is one.
         let host = match parts.fields().find(|(name, _)| name.eq_ignore_ascii_case(b"host")) {
             Some((_, value)) => value,
@@ -52,14 +69,15 @@ impl Connection {
         write::section(queue, || parts.fields(), &checked, framing, persistence);
 
         self.encoder = encoder;
-        self.exchange = Exchange {
+        self.exchanges.push_back(Exchange {
             is_head: method == "HEAD",
             is_connect: method == "CONNECT",
             offers_upgrade: checked.upgrade,
             keep_alive: !checked.close,
             informational: 0,
-        };
-        self.go(Input::RequestBegan);
+            answered: false,
+        });
+        self.go(if checked.expects_continue { Input::ExpectingBegan } else { Input::RequestBegan });
         Ok(())
     }
 
@@ -67,15 +85,44 @@ impl Connection {
     /// are queued by reference. Empty pieces do nothing.
     pub fn send_content(&mut self, content: Bytes) -> Result<(), CommandError> {
         self.check_alive()?;
-        self.encoder.send(content, &mut self.transmit)
+        let queue = if self.state == State::Expecting { &mut self.held } else { &mut self.transmit };
+        self.encoder.send(content, queue)
     }
 
     /// Ends the request, with trailers if it is chunked.
     pub fn finish(&mut self, trailers: Option<&Trailers>) -> Result<(), CommandError> {
         self.check_alive()?;
-        self.encoder.finish(trailers, &mut self.transmit)?;
+        let queue = if self.state == State::Expecting { &mut self.held } else { &mut self.transmit };
+        self.encoder.finish(trailers, queue)?;
         self.go(Input::RequestEnded);
         Ok(())
+    }
+
+    /// Sends what waited for 100 (Continue), and the end of the request if that is among it.
+    pub(super) fn release_content(&mut self) {
+        if self.go(Input::Continued) {
+            while !self.held.is_empty() {
+                self.transmit.push(self.held.pop(usize::MAX));
+            }
+            if self.encoder == Encoder::Idle {
+                self.go(Input::RequestEnded);
+            }
+        }
+    }
+
+    /// The final response has come instead of 100 (Continue): the content is not wanted, and without it the server
+    /// cannot tell where the next request begins.
+    pub(super) fn drop_content(&mut self) {
+        self.held.clear();
+        if let Some(exchange) = self.exchanges.front_mut() {
+            exchange.keep_alive = false;
+        }
+        self.go(Input::ResponseBegan);
+        if self.encoder == Encoder::Idle {
+            self.go(Input::RequestEnded);
+        } else {
+            self.encoder = Encoder::Dropped;
+        }
     }
 
     fn target<'a>(&self, parts: &'a impl RequestParts, method: &str) -> Result<Cow<'a, str>, CommandError> {
@@ -92,12 +139,18 @@ impl Connection {
         Ok(parts.target())
     }
 
-    fn may_begin(&self) -> Result<(), CommandError> {
+    /// Whether a request may begin.
+    pub(super) fn may_begin(&self) -> Result<(), CommandError> {
         self.check_alive()?;
-        if self.state != State::Idle || self.intake.end_is_due {
-            return Err(CommandError::ExchangeUnderWay);
+        // RFC 9112, 9.6: no request behind a `close`, whoever sent it.
+        if self.intake.peer_ended() || self.shutdown || self.exchanges.iter().any(|exchange| !exchange.keep_alive) {
+            return Err(CommandError::Closed);
         }
-        if self.intake.peer_ended() { Err(CommandError::Closed) } else { Ok(()) }
+        // What comes behind an offer to switch could be read as the other protocol's.
+        let open_end = self.exchanges.back().is_some_and(|last| last.is_connect || last.offers_upgrade);
+        let room = self.exchanges.len() < self.config.max_pipeline.max(1);
+        let sent = matches!(self.state, State::Idle | State::Waiting | State::Receiving);
+        if sent && room && !open_end && !self.intake.end_is_due { Ok(()) } else { Err(CommandError::ExchangeUnderWay) }
     }
 
     fn check_alive(&self) -> Result<(), CommandError> {

@@ -5,15 +5,17 @@
 pub enum State {
     /// No exchange is under way.
     Idle,
-    /// The request is being sent; the final response has not begun.
+    /// The head of a request has been sent; its content waits for 100 (Continue).
+    Expecting,
+    /// The newest request is being sent; the oldest one's final response has not begun.
     Sending,
-    /// The request has been sent; the final response has not begun.
+    /// All requests have been sent; the oldest one's final response has not begun.
     Waiting,
-    /// The request is being sent and the response's content is arriving.
+    /// The newest request is being sent and the content of the oldest one's response is arriving.
     Duplex,
-    /// The request has been sent and the response's content is arriving.
+    /// All requests have been sent and the content of the oldest one's response is arriving.
     Receiving,
-    /// The response has arrived; the request is still being sent.
+    /// All responses have arrived; the newest request is still being sent.
     Answered,
     /// The connection belongs to another protocol.
     Upgraded,
@@ -26,12 +28,18 @@ pub enum State {
 pub(super) enum Input {
     /// The head of a request.
     RequestBegan,
+    /// The head of a request whose content waits.
+    ExpectingBegan,
+    /// 100 (Continue), or the end of the patience for it.
+    Continued,
     /// The end of a request.
     RequestEnded,
     /// The head of the final response.
     ResponseBegan,
-    /// The end of a response behind which the connection goes on.
+    /// The end of a response, with no request behind its own.
     ResponseEnded,
+    /// The end of a response, with further requests to be answered.
+    NextAwaited,
     /// The end of a response behind which the connection closes.
     LastResponseEnded,
     /// 101, or 2xx to CONNECT.
@@ -55,8 +63,12 @@ impl State {
             (Self::Upgraded | Self::Closed, _) => return None,
             (_, I::GaveUp | I::Failed) => Self::Closed,
 
-            (Self::Idle, I::RequestBegan) => Self::Sending,
+            (Self::Idle | Self::Waiting, I::RequestBegan) => Self::Sending,
+            (Self::Idle, I::ExpectingBegan) => Self::Expecting,
             (Self::Idle, I::Ended | I::PeerEnded) => Self::Closed,
+
+            (Self::Expecting, I::Continued) => Self::Sending,
+            (Self::Expecting, I::ResponseBegan) => Self::Duplex,
 
             (Self::Sending, I::RequestEnded) => Self::Waiting,
             (Self::Sending, I::ResponseBegan) => Self::Duplex,
@@ -66,9 +78,12 @@ impl State {
 
             (Self::Duplex, I::RequestEnded) => Self::Receiving,
             (Self::Duplex, I::ResponseEnded) => Self::Answered,
+            (Self::Duplex, I::NextAwaited) => Self::Sending,
             (Self::Duplex, I::LastResponseEnded) => Self::Closed,
 
+            (Self::Receiving, I::RequestBegan) => Self::Duplex,
             (Self::Receiving, I::ResponseEnded) => Self::Idle,
+            (Self::Receiving, I::NextAwaited) => Self::Waiting,
             (Self::Receiving, I::LastResponseEnded) => Self::Closed,
 
             (Self::Answered, I::RequestEnded) => Self::Idle,
@@ -85,6 +100,7 @@ mod tests {
 
     const STATES: &[State] = &[
         State::Idle,
+        State::Expecting,
         State::Sending,
         State::Waiting,
         State::Duplex,
@@ -95,9 +111,12 @@ mod tests {
     ];
     const INPUTS: &[Input] = &[
         Input::RequestBegan,
+        Input::ExpectingBegan,
+        Input::Continued,
         Input::RequestEnded,
         Input::ResponseBegan,
         Input::ResponseEnded,
+        Input::NextAwaited,
         Input::LastResponseEnded,
         Input::Switched,
         Input::Failed,

@@ -5,7 +5,7 @@ use drywire_core::RecvBuf;
 use super::decode::{Limits, Step, take};
 use crate::head::scan::{self, Kind, Scanner};
 use crate::head::syntax;
-use crate::{Error, Fields};
+use crate::{Error, Fields, Lenient};
 
 /// Where in the coding the next byte stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,23 @@ enum At {
     MoreSize,
     /// White space behind a size: only an extension may follow.
     BeforeExtension,
-    Extension,
+    /// The first byte of an extension's name, behind the semicolon.
+    NameStart,
+    Name,
+    /// White space behind a name.
+    BehindName,
+    /// The first byte of an extension's value, behind the equals sign.
+    ValueStart,
+    Token,
+    Quoted,
+    /// The byte behind a backslash.
+    QuotedPair,
+    /// Behind the closing quote.
+    Unquoted,
+    /// White space behind a value: only a further extension may follow.
+    BehindValue,
+    /// Text that is not looked into.
+    Any,
     SizeLf,
     Data,
     DataCr,
@@ -32,8 +48,8 @@ pub(crate) struct Chunked {
     size: u64,
     /// Bytes of the chunk line so far.
     line: usize,
-    /// Bytes of chunk extensions so far, in all lines.
-    extensions: u64,
+    /// Bytes in all chunk lines so far that say nothing about a size: extensions, white space, leading zeros.
+    padding: u64,
     /// Bytes that all sizes so far announced.
     announced: u64,
     trailers: Scanner,
@@ -41,7 +57,7 @@ pub(crate) struct Chunked {
 
 impl Default for Chunked {
     fn default() -> Self {
-        Self { at: At::Size, size: 0, line: 0, extensions: 0, announced: 0, trailers: Scanner::new(Kind::Trailers) }
+        Self { at: At::Size, size: 0, line: 0, padding: 0, announced: 0, trailers: Scanner::new(Kind::Trailers) }
     }
 }
 
@@ -69,13 +85,19 @@ impl Chunked {
                 Ok(step)
             }
             At::Trailers => {
-                let bounds = scan::Limits { line: 0, section: limits.trailers, fields: limits.trailer_fields };
+                let bounds = scan::Limits {
+                    line: 0,
+                    field_line: limits.trailers,
+                    section: limits.trailers,
+                    fields: limits.trailer_fields,
+                    lenient: limits.lenient,
+                };
                 if !self.trailers.scan(recv, &bounds)? {
                     return Ok(Step::Blocked);
                 }
                 let mut fields = self.trailers.take(recv).fields;
-                drop_forbidden(&mut fields);
-                Ok(Step::End(fields))
+                let dropped = drop_forbidden(&mut fields);
+                Ok(Step::End { trailers: fields, dropped })
             }
             _ => Ok(Step::Blocked),
         }
@@ -83,43 +105,41 @@ impl Chunked {
 
     /// Judges one byte of the framing around the data.
     fn step(&mut self, byte: u8, limits: &Limits) -> Result<(), Error> {
-        let in_line = !matches!(self.at, At::DataCr | At::DataLf);
-        if in_line {
+        let behind_data = matches!(self.at, At::DataCr | At::DataLf);
+        if !behind_data {
             self.line += 1;
             if self.line > limits.chunk_line {
                 return Err(Error::ChunkExtensionsTooLong);
             }
         }
-        self.at = match (self.at, byte) {
+        if byte == b'\n' && limits.lenient.allows(Lenient::BARE_LF) && !matches!(self.at, At::SizeLf | At::DataLf) {
+            self.at = self.next(b'\r', limits)?;
+        }
+        self.at = self.next(byte, limits)?;
+        Ok(())
+    }
+
+    fn next(&mut self, byte: u8, limits: &Limits) -> Result<At, Error> {
+        let lenient = limits.lenient;
+        Ok(match (self.at, byte) {
             (At::Size | At::MoreSize, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
+                if self.at == At::MoreSize && self.size == 0 {
+                    self.pad(limits)?;
+                }
                 let digit = char::from(byte).to_digit(16).unwrap_or_default();
                 // RFC 9112, 7.1: "Recipients MUST anticipate potentially large hexadecimal numerals".
                 self.size = self.size.checked_mul(16).ok_or(Error::ChunkSizeOverflow)? | u64::from(digit);
                 At::MoreSize
             }
-            (At::MoreSize | At::Extension, b'\r') => {
-                self.announced = self.announced.saturating_add(self.size);
-                if self.announced > limits.content {
-                    return Err(Error::ContentTooLarge);
-                }
-                At::SizeLf
+            (At::MoreSize | At::Name | At::Token | At::Unquoted | At::Any, b'\r') => self.end_size(limits)?,
+            (At::BeforeExtension | At::BehindName | At::BehindValue, b'\r')
+                if lenient.allows(Lenient::SPACE_AFTER_CHUNK_SIZE) =>
+            {
+                self.end_size(limits)?
             }
-            // RFC 9112, 7.1.1: white space before the semicolon is bad, but has to be parsed.
-            (At::MoreSize | At::BeforeExtension, b' ' | b'\t') => At::BeforeExtension,
-            (At::MoreSize | At::BeforeExtension, b';') => At::Extension,
-            (At::Size | At::MoreSize | At::BeforeExtension | At::Extension, b'\n') => {
-                return Err(Error::BareLf);
-            }
-            (At::Size | At::MoreSize | At::BeforeExtension, _) => return Err(Error::InvalidChunkSize),
-            // RFC 9112, 7.1.1: a recipient ignores extensions that it does not know, and limits their length.
-            (At::Extension, _) if syntax::is_value(byte) => {
-                self.extensions += 1;
-                if self.extensions > limits.chunk_extensions {
-                    return Err(Error::ChunkExtensionsTooLong);
-                }
-                At::Extension
-            }
-            (At::Extension, _) => return Err(Error::InvalidChunkExtension),
+            (At::Size | At::MoreSize, b'\n') => return Err(Error::BareLf),
+            (At::MoreSize, b' ' | b'\t' | b';') => self.extension(byte, limits)?,
+            (At::Size | At::MoreSize, _) => return Err(Error::InvalidChunkSize),
             (At::SizeLf, b'\n') => {
                 self.line = 0;
                 if self.size == 0 { At::Trailers } else { At::Data }
@@ -129,8 +149,56 @@ impl Chunked {
             (At::DataLf, b'\n') => At::Size,
             (At::DataCr | At::DataLf, _) => return Err(Error::MissingChunkEnd),
             (At::Data | At::Trailers, _) => self.at,
-        };
+            _ => self.extension(byte, limits)?,
+        })
+    }
+
+    /// RFC 9112, 7.1.1: `chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )`. What extensions
+    /// say is ignored, but they are bounded, and have to be ones.
+    fn extension(&mut self, byte: u8, limits: &Limits) -> Result<At, Error> {
+        self.pad(limits)?;
+        let any = limits.lenient.allows(Lenient::ANY_CHUNK_EXTENSION);
+        Ok(match (self.at, byte) {
+            (_, b'\n') => return Err(Error::BareLf),
+            // White space before the semicolon is bad, but has to be parsed.
+            (At::MoreSize | At::BeforeExtension, b' ' | b'\t') => At::BeforeExtension,
+            (At::MoreSize | At::BeforeExtension, b';') if any => At::Any,
+            (At::Any, _) if syntax::is_value(byte) => At::Any,
+            (At::MoreSize | At::BeforeExtension, b';') => At::NameStart,
+            (At::BeforeExtension, _) => return Err(Error::InvalidChunkSize),
+            (At::Name | At::BehindName | At::Token | At::Unquoted | At::BehindValue, b';') => At::NameStart,
+            (At::Token | At::Unquoted | At::BehindValue, b' ' | b'\t') => At::BehindValue,
+            (At::NameStart, b' ' | b'\t') => At::NameStart,
+            (At::NameStart | At::Name, _) if syntax::is_token(byte) => At::Name,
+            (At::Name | At::BehindName, b' ' | b'\t') => At::BehindName,
+            (At::Name | At::BehindName, b'=') => At::ValueStart,
+            (At::ValueStart, b' ' | b'\t') => At::ValueStart,
+            (At::ValueStart, b'"') => At::Quoted,
+            (At::ValueStart | At::Token, _) if syntax::is_token(byte) => At::Token,
+            // RFC 9110, 5.6.4.
+            (At::Quoted, b'"') => At::Unquoted,
+            (At::Quoted, b'\\') => At::QuotedPair,
+            (At::Quoted | At::QuotedPair, _) if syntax::is_value(byte) => At::Quoted,
+            _ => return Err(Error::InvalidChunkExtension),
+        })
+    }
+
+    /// Counts a byte that says nothing about a size.
+    fn pad(&mut self, limits: &Limits) -> Result<(), Error> {
+        self.padding += 1;
+        let earned = (self.announced / 1024).saturating_mul(limits.chunk_extension_rate);
+        if self.padding > limits.chunk_extensions.saturating_add(earned) {
+            return Err(Error::ChunkExtensionsTooLong);
+        }
         Ok(())
+    }
+
+    fn end_size(&mut self, limits: &Limits) -> Result<At, Error> {
+        self.announced = self.announced.saturating_add(self.size);
+        if self.announced > limits.content {
+            return Err(Error::ContentTooLarge);
+        }
+        Ok(At::SizeLf)
     }
 }
 
@@ -176,7 +244,10 @@ pub(crate) fn is_forbidden_trailer(name: &[u8]) -> bool {
     FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden.as_bytes()))
 }
 
-fn drop_forbidden(fields: &mut Fields) {
+/// How many were dropped.
+fn drop_forbidden(fields: &mut Fields) -> usize {
+    let all = fields.len();
     let Fields { bytes, spans } = fields;
     spans.retain(|span| !is_forbidden_trailer(crate::head::slice(bytes, span.name, span.name_len)));
+    all - fields.len()
 }

@@ -5,7 +5,7 @@ use drywire_core::RecvBuf;
 
 use super::chunked::Chunked;
 use crate::head::facts::Framing;
-use crate::{Error, Trailers};
+use crate::{Error, Lenient, Trailers};
 
 /// Limits on content.
 #[derive(Clone, Copy, Debug)]
@@ -14,12 +14,15 @@ pub(crate) struct Limits {
     pub(crate) content: u64,
     /// Bytes of one chunk line.
     pub(crate) chunk_line: usize,
-    /// Bytes of all chunk extensions of one message.
+    /// Bytes in the chunk lines of one message that say nothing about a size.
     pub(crate) chunk_extensions: u64,
+    /// How many more of them each KiB of content allows.
+    pub(crate) chunk_extension_rate: u64,
     /// Bytes of the trailer section.
     pub(crate) trailers: usize,
     /// Field lines of the trailer section.
     pub(crate) trailer_fields: usize,
+    pub(crate) lenient: Lenient,
 }
 
 /// The content of the message that is arriving.
@@ -33,9 +36,20 @@ pub(crate) enum Decoder {
 
 pub(crate) enum Step {
     Content(Bytes),
-    End(Trailers),
+    End {
+        trailers: Trailers,
+        /// Trailer fields that are not among them, because they do not belong there.
+        dropped: usize,
+    },
     /// More input is needed.
     Blocked,
+}
+
+impl Step {
+    /// The end of content that has no trailers.
+    pub(crate) fn end() -> Self {
+        Self::End { trailers: Trailers::default(), dropped: 0 }
+    }
 }
 
 impl Decoder {
@@ -53,11 +67,11 @@ impl Decoder {
     /// Takes the next piece. The end of the stream inside a message is for the caller to judge.
     pub(crate) fn decode(&mut self, recv: &mut RecvBuf, limits: &Limits) -> Result<Step, Error> {
         match self {
-            Self::Length(0) => Ok(Step::End(Trailers::default())),
+            Self::Length(0) => Ok(Step::end()),
             Self::Length(missing) => Ok(take(missing, recv).map_or(Step::Blocked, Step::Content)),
             Self::Chunked(chunked) => chunked.decode(recv, limits),
             Self::UntilClose if !recv.is_empty() => Ok(Step::Content(recv.take(usize::MAX))),
-            Self::UntilClose if recv.is_end_of_stream() => Ok(Step::End(Trailers::default())),
+            Self::UntilClose if recv.is_end_of_stream() => Ok(Step::end()),
             Self::UntilClose => Ok(Step::Blocked),
         }
     }

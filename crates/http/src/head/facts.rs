@@ -3,7 +3,7 @@
 use super::request::RequestFacts;
 use super::response::ResponseFacts;
 use super::{Fields, Known, Version, syntax, target};
-use crate::Error;
+use crate::{Error, Lenient};
 
 /// How the end of a message's content is found (RFC 9112, 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,7 @@ struct Gathered {
     upgrade_option: bool,
     upgrade: bool,
     expects_continue: bool,
+    trailers: bool,
 }
 
 /// The transfer codings of all lines, in order.
@@ -61,6 +62,10 @@ impl Gathered {
                 Known::Expect => {
                     gathered.expects_continue |=
                         syntax::elements(value).any(|element| element.eq_ignore_ascii_case(b"100-continue"));
+                }
+                Known::Te => {
+                    gathered.trailers |=
+                        syntax::elements(value).any(|element| element.eq_ignore_ascii_case(b"trailers"));
                 }
                 Known::Other => {}
             }
@@ -149,23 +154,35 @@ fn content_length(mut known: Option<u64>, value: &[u8]) -> Result<u64, Error> {
     known.ok_or(Error::InvalidContentLength)
 }
 
-pub(crate) fn of_request(fields: &Fields, version: Version) -> Result<(RequestFacts, Framing), Error> {
+pub(crate) fn of_request(
+    fields: &Fields,
+    version: Version,
+    lenient: Lenient,
+) -> Result<(RequestFacts, Framing), Error> {
     let gathered = Gathered::new(fields)?;
+    let mut keep_alive = gathered.persists(version);
     // RFC 9112, 3.2: 400 to any 1.1 request without Host and to any request with more than one.
     match gathered.hosts {
-        0 if version == Version::Http11 => return Err(Error::MissingHost),
+        0 if version == Version::Http11 && !lenient.allows(Lenient::MISSING_HOST) => return Err(Error::MissingHost),
         0 | 1 => {}
         _ => return Err(Error::DuplicateHost),
     }
     let framing = match (gathered.is_chunked(version)?, gathered.content_length) {
-        // RFC 9112, 6.3: such a message "might indicate an attempt to perform request smuggling".
+        // RFC 9112, 6.3: such a message "might indicate an attempt to perform request smuggling"; a server that
+        // processes it "MUST close the connection after responding".
+        (true, Some(_)) if lenient.allows(Lenient::BOTH_FRAMINGS) => {
+            keep_alive = false;
+            Framing::Chunked
+        }
         (true, Some(_)) => return Err(Error::TransferEncodingWithContentLength),
         (true, None) => Framing::Chunked,
         // RFC 9112, 6.3: a request without either has no content.
         (false, length) => Framing::Length(length.unwrap_or(0)),
     };
     let facts = RequestFacts {
-        keep_alive: gathered.persists(version),
+        keep_alive,
+        // RFC 9110, 10.1.4: trailers reach a client for certain only where it says that it keeps them.
+        accepts_trailers: gathered.trailers && version == Version::Http11,
         // RFC 9110, 10.1.1: ignored in HTTP/1.0, and moot without content.
         expects_continue: gathered.expects_continue && version == Version::Http11 && framing != Framing::Length(0),
         // RFC 9110, 7.8: ignored in HTTP/1.0 and without the connection option.

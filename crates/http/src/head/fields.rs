@@ -43,6 +43,7 @@ pub(crate) enum Known {
     ContentLength,
     Expect,
     Host,
+    Te,
     TransferEncoding,
     Upgrade,
     Other,
@@ -52,6 +53,7 @@ impl Known {
     /// Compares by length first, so that most names cost one comparison.
     pub(crate) fn of(name: &[u8]) -> Self {
         let (field, known) = match name.len() {
+            2 => ("te", Self::Te),
             4 => ("host", Self::Host),
             6 => ("expect", Self::Expect),
             7 => ("upgrade", Self::Upgrade),

@@ -31,6 +31,7 @@ pub(crate) struct RequestFacts {
     pub(crate) keep_alive: bool,
     pub(crate) expects_continue: bool,
     pub(crate) offers_upgrade: bool,
+    pub(crate) accepts_trailers: bool,
     pub(crate) content_length: Option<u64>,
 }
 
@@ -97,6 +98,11 @@ impl RequestHead {
     /// Whether the client waits for 100 (Continue) before it sends the content (RFC 9110, 10.1.1).
     pub fn expects_continue(&self) -> bool {
         self.facts.expects_continue
+    }
+
+    /// Whether the client says that it keeps trailers: `TE: trailers` (RFC 9110, 6.5.1 and 10.1.4).
+    pub fn accepts_trailers(&self) -> bool {
+        self.facts.accepts_trailers
     }
 
     /// The announced length of the content, where there is one.

@@ -11,8 +11,8 @@ use drywire_core::RecvBuf;
 
 use super::request::RequestLine;
 use super::response::StatusLine;
-use super::{Fields, Known, Span, TargetForm, Version, syntax};
-use crate::Error;
+use super::{Fields, Known, Span, TargetForm, Version, syntax, target};
+use crate::{Error, Lenient};
 
 /// No section is larger, whatever is configured, so that offsets fit 32 bits.
 pub(crate) const MAX_SECTION: usize = 1 << 24;
@@ -32,10 +32,13 @@ pub(crate) enum Kind {
 pub(crate) struct Limits {
     /// Bytes of the start line without its line end.
     pub(crate) line: usize,
+    /// Bytes of one field line without its line end.
+    pub(crate) field_line: usize,
     /// Bytes of the whole section.
     pub(crate) section: usize,
     /// Field lines.
     pub(crate) fields: usize,
+    pub(crate) lenient: Lenient,
 }
 
 /// What the next byte is to be.
@@ -59,6 +62,8 @@ enum At {
     /// The first byte of a field line or of the empty line.
     LineStart,
     Name,
+    /// White space behind a name, where that is overlooked.
+    NameEnd,
     /// White space in front of a value.
     ValueStart,
     Value,
@@ -70,6 +75,13 @@ enum At {
     Done,
 }
 
+impl At {
+    /// Whether a CR came right before.
+    fn is_behind_cr(self) -> bool {
+        matches!(self, Self::LineLf | Self::ValueLf | Self::EndLf | Self::WrongEnd(_))
+    }
+}
+
 /// An incremental scanner over the front of a receive buffer.
 #[derive(Debug)]
 pub(crate) struct Scanner {
@@ -79,6 +91,8 @@ pub(crate) struct Scanner {
     pos: usize,
     /// Where the part that is being scanned began.
     mark: usize,
+    /// Where the field line began.
+    line_start: usize,
     /// Where this line's share of a value began: behind `mark` in a folded value.
     line_mark: usize,
     /// Behind the value's last byte that is not white space.
@@ -92,8 +106,8 @@ pub(crate) struct Scanner {
     status: u16,
     reason_len: usize,
     spans: Vec<Span>,
-    /// Line folds of a response, to be overwritten with spaces.
-    folds: Vec<usize>,
+    /// Line ends inside folded values, to be overwritten with spaces.
+    folds: Vec<(usize, usize)>,
 }
 
 /// A scanned section and its start line's parts.
@@ -150,6 +164,7 @@ impl Scanner {
             at,
             pos: 0,
             mark: 0,
+            line_start: 0,
             line_mark: 0,
             value_end: 0,
             name: (0, 0),
@@ -167,6 +182,11 @@ impl Scanner {
 
     /// Goes on over `bytes`, which begin where they began in the call before. `true` once the section is complete.
     pub(crate) fn scan(&mut self, bytes: &[u8], limits: &Limits) -> Result<bool, Error> {
+        let value = if limits.lenient.allows(Lenient::CONTROLS_IN_VALUES) {
+            syntax::is_value_or_control
+        } else {
+            syntax::is_value
+        };
         while self.at != At::Done {
             let (limit, error) = self.limit(limits);
             let open = bytes.get(..limit).unwrap_or(bytes);
@@ -174,14 +194,24 @@ impl Scanner {
                 At::Method => self.run(open, syntax::is_token),
                 At::Target => self.run(open, syntax::is_target),
                 At::Name => self.run(open, syntax::is_token),
-                At::Reason | At::Value => self.run(open, syntax::is_value),
-                At::ValueStart => self.run(open, syntax::is_ows),
+                At::Reason => self.run(open, syntax::is_value),
+                At::Value => self.run(open, value),
+                At::NameEnd | At::ValueStart => self.run(open, syntax::is_ows),
                 _ => {}
             }
             let Some(&byte) = open.get(self.pos) else {
                 return if bytes.len() > limit { Err(error) } else { Ok(false) };
             };
-            self.step(bytes, byte, limits)?;
+            if self.at == At::ValueStart {
+                (self.mark, self.line_mark, self.value_end) = (self.pos, self.pos, self.pos);
+                self.at = At::Value;
+                continue;
+            }
+            if byte == b'\n' && limits.lenient.allows(Lenient::BARE_LF) && !self.at.is_behind_cr() {
+                self.at = self.next(bytes, b'\r', limits)?;
+            }
+            self.at = self.next(bytes, byte, limits)?;
+            self.pos += 1;
         }
         Ok(true)
     }
@@ -196,7 +226,7 @@ impl Scanner {
             let mut bytes = recv.take_mut(done.pos);
             for fold in done.folds {
                 // RFC 9112, 5.2: each fold is replaced with spaces.
-                if let Some(line_end) = bytes.get_mut(fold..fold + 2) {
+                if let Some(line_end) = bytes.get_mut(fold.0..fold.1) {
                     line_end.fill(b' ');
                 }
             }
@@ -226,6 +256,12 @@ impl Scanner {
             (Kind::Request, At::Method | At::Target | At::Version(_)) if limits.line < section => {
                 (limits.line, Error::RequestLineTooLong)
             }
+            (_, At::Name | At::NameEnd | At::ValueStart | At::Value)
+                if self.line_start.saturating_add(limits.field_line) < section =>
+            {
+                // One more for the CR.
+                (self.line_start + limits.field_line + 1, Error::FieldLineTooLong)
+            }
             _ => (section, Error::HeadTooLarge),
         }
     }
@@ -237,8 +273,8 @@ impl Scanner {
     }
 
     /// Judges one byte behind a run, or one that stands alone.
-    fn step(&mut self, bytes: &[u8], byte: u8, limits: &Limits) -> Result<(), Error> {
-        let next = match (self.at, byte) {
+    fn next(&mut self, bytes: &[u8], byte: u8, limits: &Limits) -> Result<At, Error> {
+        Ok(match (self.at, byte) {
             // RFC 9112, 3: one space each, since more would be read differently by different recipients.
             (At::Method, b' ') if self.pos > 0 => {
                 self.method_len = self.pos;
@@ -250,7 +286,7 @@ impl Scanner {
 
             (At::Target, b' ') if self.pos > self.mark => {
                 self.target = (self.mark, self.pos);
-                self.form = self.target_form(bytes)?;
+                self.form = self.target_form(bytes, limits.lenient)?;
                 At::Version(0)
             }
             (At::Target, b'\r') => At::WrongEnd(Error::MissingVersion),
@@ -290,7 +326,7 @@ impl Scanner {
             (At::LineLf, b'\n') => At::LineStart,
 
             (At::LineStart, b'\r') => At::EndLf,
-            (At::LineStart, b' ' | b'\t') => self.fold()?,
+            (At::LineStart, b' ' | b'\t') => self.fold(bytes, limits.lenient)?,
             (At::LineStart, b':') => return Err(Error::EmptyFieldName),
             (At::LineStart, _) if !syntax::is_token(byte) => return Err(wrong(byte, Error::InvalidFieldName)),
             (At::LineStart, _) if self.spans.len() >= limits.fields => {
@@ -301,6 +337,7 @@ impl Scanner {
             }
             (At::LineStart, _) => {
                 self.mark = self.pos;
+                self.line_start = self.pos;
                 At::Name
             }
 
@@ -308,16 +345,17 @@ impl Scanner {
                 self.name = (self.mark, self.pos);
                 At::ValueStart
             }
+            (At::Name, b' ' | b'\t') if limits.lenient.allows(Lenient::SPACE_BEFORE_COLON) => {
+                self.name = (self.mark, self.pos);
+                At::NameEnd
+            }
+            (At::NameEnd, b':') => At::ValueStart,
+            (At::NameEnd, _) => return Err(Error::WhitespaceBeforeColon),
             // RFC 9112, 5.1: in the past, this has led to request smuggling.
             (At::Name, b' ' | b'\t') => return Err(Error::WhitespaceBeforeColon),
             (At::Name, b'\r') => At::WrongEnd(Error::MissingColon),
             (At::Name, _) => return Err(wrong(byte, Error::InvalidFieldName)),
 
-            (At::ValueStart, _) => {
-                (self.mark, self.line_mark, self.value_end) = (self.pos, self.pos, self.pos);
-                self.at = At::Value;
-                return Ok(());
-            }
             (At::Value, b'\r') => {
                 let line = bytes.get(self.line_mark..self.pos).unwrap_or_default();
                 if let Some(last) = line.iter().rposition(|b| !syntax::is_ows(*b)) {
@@ -335,17 +373,19 @@ impl Scanner {
             (At::WrongEnd(error), b'\n') => return Err(error),
             // RFC 9112, 2.2: a bare CR in protocol elements is invalid.
             (At::LineLf | At::ValueLf | At::EndLf | At::WrongEnd(_), _) => return Err(Error::BareCr),
+            // The byte behind the white space is judged as the value's.
+            (At::ValueStart, _) => At::Value,
             (At::Done, _) => At::Done,
-        };
-        self.at = next;
-        self.pos += 1;
-        Ok(())
+        })
     }
 
     /// `None` for the target of HTTP/2's preface, whose version will tell.
-    fn target_form(&self, bytes: &[u8]) -> Result<Option<TargetForm>, Error> {
+    fn target_form(&self, bytes: &[u8], lenient: Lenient) -> Result<Option<TargetForm>, Error> {
         let method = bytes.get(..self.method_len).unwrap_or_default();
         let target = bytes.get(self.target.0..self.target.1).unwrap_or_default();
+        if !lenient.allows(Lenient::STRAY_PERCENT) && !target::is_percent_encoded(target) {
+            return Err(Error::InvalidPercentEncoding);
+        }
         match TargetForm::of(method, target) {
             Some(form) => Ok(Some(form)),
             None if method == b"PRI" && target == b"*" => Ok(None),
@@ -378,12 +418,15 @@ impl Scanner {
     }
 
     /// White space at the start of a line: continues the value of the line before (RFC 9112, 5.2).
-    fn fold(&mut self) -> Result<At, Error> {
+    fn fold(&mut self, bytes: &[u8], lenient: Lenient) -> Result<At, Error> {
         let Some(span) = self.spans.pop() else { return Err(Error::WhitespaceBeforeFirstField) };
-        if self.kind != Kind::Response {
+        if self.kind != Kind::Response && !lenient.allows(Lenient::OBS_FOLD) {
             return Err(Error::ObsFold);
         }
-        self.folds.push(self.pos - 2);
+        self.line_start = self.pos;
+        let line_end = bytes.get(..self.pos).unwrap_or_default();
+        let len = if line_end.ends_with(b"\r\n") { 2 } else { 1 };
+        self.folds.push((self.pos - len, self.pos));
         self.name = (span.name as usize, (span.name + span.name_len) as usize);
         if span.value_len == 0 {
             return Ok(At::ValueStart);

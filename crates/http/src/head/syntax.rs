@@ -79,6 +79,11 @@ pub(crate) const fn is_value(b: u8) -> bool {
     is(b, VALUE)
 }
 
+/// Anything but what could end a line or a string.
+pub(crate) const fn is_value_or_control(b: u8) -> bool {
+    !matches!(b, 0 | b'\r' | b'\n')
+}
+
 pub(crate) const fn is_host(b: u8) -> bool {
     is(b, HOST)
 }

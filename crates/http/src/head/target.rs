@@ -131,6 +131,14 @@ fn is_reg_name(mut name: &[u8]) -> bool {
     true
 }
 
+/// Whether two hexadecimal digits follow every `%` (RFC 3986, 2.1).
+pub(crate) fn is_percent_encoded(target: &[u8]) -> bool {
+    target
+        .split(|b| *b == b'%')
+        .skip(1)
+        .all(|behind| matches!(behind, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit()))
+}
+
 /// The authority inside a target that has one.
 pub(crate) fn authority(target: &str, form: TargetForm) -> Option<&str> {
     match form {

@@ -19,6 +19,8 @@ pub(crate) struct Checked {
     pub(crate) host: bool,
     pub(crate) content_length: Option<u64>,
     pub(crate) chunked: bool,
+    /// `Expect: 100-continue`.
+    pub(crate) expects_continue: bool,
     te: bool,
     /// There is a `Connection` with options of the caller's own.
     options: bool,
@@ -52,8 +54,12 @@ impl Checked {
                     checked.options |= syntax::elements(value).any(|option| !is_ours(option));
                 }
                 Known::Upgrade => checked.upgrade = true,
-                Known::Expect => {}
-                Known::Other => checked.te |= name.eq_ignore_ascii_case(b"te"),
+                Known::Te => checked.te = true,
+                Known::Expect => {
+                    checked.expects_continue |=
+                        syntax::elements(value).any(|element| element.eq_ignore_ascii_case(b"100-continue"));
+                }
+                Known::Other => {}
             }
         }
         Ok(checked)

@@ -19,6 +19,8 @@ mod receive;
 mod send;
 mod state;
 
+use core::time::Duration;
+
 use bytes::Bytes;
 use drywire_core::{Close, Demand, Instant, RecvBuf, SendQueue, StreamMachine};
 
@@ -28,7 +30,7 @@ pub use state::State;
 use crate::content::encode::Encoder;
 use crate::head::scan::Kind;
 use crate::intake::Intake;
-use crate::timer::Timer;
+use crate::timer::{Pace, Stall, Timer};
 use crate::{Error, RequestHead, Trailers, Version};
 use state::Input;
 
@@ -41,6 +43,9 @@ pub enum Event {
     Content(Bytes),
     /// The request has arrived in full; comes exactly once for each that does, also where there is no content.
     End(Trailers),
+    /// The peer has ended its direction while it waits for its response: it has gone, or still reads. Comes at most
+    /// once, and says whether a response that takes long is worth the wait; without one, the connection just closes.
+    PeerEnded,
 }
 
 /// The server's side of one connection.
@@ -55,11 +60,15 @@ pub struct Connection {
     now: Instant,
     transmit: SendQueue,
     timer: Timer,
+    stall: Stall,
+    pace: Pace,
     error: Option<Error>,
     /// The transport is to be dropped without ceremony.
     aborted: bool,
     /// The caller wants to end behind the running exchange.
     shutdown: bool,
+    /// The caller knows that the peer has ended.
+    end_told: bool,
 
     intake: Intake,
     /// Empty lines in front of the request.
@@ -80,6 +89,9 @@ struct Exchange {
     keep_alive: bool,
     /// 100 (Continue) is awaited: the client may or may not send its content without.
     awaits_continue: bool,
+    accepts_trailers: bool,
+    /// Informational responses that were sent.
+    informational: usize,
 }
 
 impl Exchange {
@@ -90,6 +102,8 @@ impl Exchange {
         offers_upgrade: false,
         keep_alive: true,
         awaits_continue: false,
+        accepts_trailers: false,
+        informational: 0,
     };
 }
 
@@ -104,9 +118,12 @@ impl Connection {
             state: State::Idle,
             now,
             timer,
+            stall: Stall::default(),
+            pace: Pace::default(),
             error: None,
             aborted: false,
             shutdown: false,
+            end_told: false,
             intake: Intake::new(Kind::Request),
             empty_lines: 0,
             dropped: 0,
@@ -123,6 +140,12 @@ impl Connection {
     /// Whether the peer has ended its direction. It may still be waiting for its response.
     pub fn is_peer_finished(&self) -> bool {
         self.intake.peer_ended()
+    }
+
+    /// How many trailer fields were dropped in all requests so far, because they frame, route or authenticate and do
+    /// not belong into a trailer section (RFC 9110, 6.5.1).
+    pub fn dropped_trailers(&self) -> u64 {
+        self.intake.dropped_trailers
     }
 
     /// Whether the connection belongs to another protocol: 101, or 2xx to `CONNECT`, is in the send queue or sent.
@@ -148,7 +171,7 @@ impl Connection {
 
     /// Drops the connection at once, with whatever is queued: the only way out of a response that cannot be finished.
     pub fn abort(&mut self) {
-        if self.go(Input::GaveUp) {
+        if self.go(Input::GaveUp) || (self.state == State::Closed && !self.transmit.is_empty()) {
             self.aborted = true;
             self.transmit.clear();
         }
@@ -160,6 +183,7 @@ impl Connection {
         if next != self.state {
             self.state = next;
             self.timer.disarm();
+            self.pace.stop(self.now);
         }
         if next == State::Idle {
             self.request = Exchange::NONE;
@@ -180,34 +204,49 @@ impl Connection {
     /// Gives the current state its deadline, if it has none yet.
     fn arm(&mut self) {
         let unsent = self.transmit.len();
+        let flushed = unsent == 0 && self.timer.unsent() > 0;
+        if self.timer.is_armed() && !(self.is_at_rest() && flushed) {
+            return;
+        }
         let timeout = match self.state {
             State::Idle => self.config.idle_timeout,
             State::Head => self.config.head_timeout,
-            State::Receiving | State::Duplex | State::Draining => self.config.content_timeout,
-            // A peer that is slow to take its response gets as long as one that is slow to send.
-            State::Lingering | State::Closing if unsent > 0 => self.config.content_timeout,
+            State::Receiving | State::Draining => self.content_patience(),
+            // Who does not take the response is not read from either, and has its deadline for that.
+            State::Duplex if self.transmit.is_full() => None,
+            State::Duplex => self.config.content_timeout,
             State::Lingering | State::Closing => Some(self.config.linger_timeout),
             State::Received | State::Responding | State::Upgraded | State::Closed => None,
         };
-        let flushed = unsent == 0 && self.timer.unsent() > 0;
-        let at_rest = matches!(self.state, State::Idle | State::Lingering | State::Closing);
-        if !self.timer.is_armed() || (at_rest && flushed) {
-            self.timer.arm(self.now, timeout, unsent);
+        self.timer.arm(self.now, timeout, unsent);
+    }
+
+    /// How much longer content may take: the pause that is allowed, or what its rate so far leaves of it.
+    fn content_patience(&mut self) -> Option<Duration> {
+        let pause = self.config.content_timeout?;
+        self.pace.wait(self.now);
+        Some(pause.min(self.pace.left(pause, self.config.min_content_rate)))
+    }
+
+    /// Looks whether the peer takes what is queued for it.
+    fn watch(&mut self) {
+        // What another protocol queues is its own matter.
+        if self.state != State::Upgraded {
+            self.stall.watch(self.now, self.config.send_timeout, &self.transmit);
         }
     }
 
-    /// The deadline has passed.
+    /// Whether nothing is expected but a new request or the end.
+    fn is_at_rest(&self) -> bool {
+        matches!(self.state, State::Idle | State::Lingering | State::Closing)
+    }
+
+    /// The deadline of the state has passed.
     fn expire(&mut self) {
-        let unsent = self.transmit.len();
-        let at_rest = matches!(self.state, State::Idle | State::Lingering | State::Closing);
-        if at_rest && unsent > 0 {
-            // What is queued has to leave first, as long as it does leave.
-            if unsent >= self.timer.unsent() {
-                self.abort();
-            }
-            return;
-        }
         match self.state {
+            // What is queued has to leave first, for as long as it does leave.
+            _ if self.is_at_rest() && !self.transmit.is_empty() => {}
+            State::Duplex if self.transmit.is_full() => {}
             State::Idle => drop(self.go(Input::Ended)),
             State::Head => self.fail(Error::HeadTimeout),
             State::Draining => drop(self.go(Input::TooMuchToDrain)),
@@ -233,6 +272,7 @@ impl StreamMachine for Connection {
         } else {
             self.arm();
         }
+        self.watch();
         result
     }
 
@@ -241,16 +281,22 @@ impl StreamMachine for Connection {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.timer.deadline()
+        let stall = self.stall.deadline(&self.transmit).filter(|_| self.state != State::Upgraded);
+        [self.timer.deadline(), stall].into_iter().flatten().min()
     }
 
     fn handle_timeout(&mut self, now: Instant) {
         let now = self.tick(now);
+        if self.state != State::Upgraded && self.stall.has_expired(now, &self.transmit) {
+            self.error.get_or_insert(Error::SendTimeout);
+            self.abort();
+        }
         if self.timer.deadline().is_some_and(|deadline| deadline <= now) {
             self.expire();
             self.timer.disarm();
             self.arm();
         }
+        self.watch();
     }
 
     fn demand(&self) -> Demand {

@@ -6,7 +6,8 @@ use super::state::{Input, State};
 use super::{Connection, Event, Exchange};
 use crate::content::decode::{Decoder, Step};
 use crate::head::facts;
-use crate::{Error, RequestHead, Trailers};
+use crate::timer::Pace;
+use crate::{Error, Lenient, RequestHead, Trailers};
 
 impl Connection {
     /// Parses to the next event, and tells whether only input is missing for it.
@@ -60,9 +61,10 @@ impl Connection {
                         Step::Content(content) => {
                             // RFC 9110, 10.1.1: content has come, so 100 (Continue) is moot.
                             self.request.awaits_continue = false;
+                            self.content_came(content.len());
                             Ok(Some(Event::Content(content)))
                         }
-                        Step::End(trailers) => {
+                        Step::End { trailers, .. } => {
                             self.go(Input::ContentEnded);
                             Ok(Some(Event::End(trailers)))
                         }
@@ -71,13 +73,13 @@ impl Connection {
                 }
                 State::Draining => match self.intake.decode(recv, &self.config.content_limits())? {
                     Step::Content(content) => {
-                        self.timer.disarm();
+                        self.content_came(content.len());
                         self.dropped = self.dropped.saturating_add(content.len() as u64);
                         if self.dropped > self.config.drain_limit {
                             self.go(Input::TooMuchToDrain);
                         }
                     }
-                    Step::End(trailers) => {
+                    Step::End { trailers, .. } => {
                         self.go(Input::ContentEnded);
                         return Ok(Some(Event::End(trailers)));
                     }
@@ -87,20 +89,37 @@ impl Connection {
                     self.linger(recv);
                     return Ok(None);
                 }
+                // Whoever takes long to answer wants to know that nobody waits any more.
+                State::Received | State::Responding if recv.is_end_of_stream() && !self.end_told => {
+                    self.end_told = true;
+                    return Ok(Some(Event::PeerEnded));
+                }
                 // Nothing is parsed before the response has ended, and nothing behind the end.
                 State::Received | State::Responding | State::Upgraded | State::Closed => return Ok(None),
             }
         }
     }
 
+    /// The peer makes progress.
+    fn content_came(&mut self, bytes: usize) {
+        self.timer.disarm();
+        self.pace.stop(self.now);
+        self.pace.received(bytes);
+    }
+
     /// RFC 9112, 2.2: a server ignores at least one empty line in front of a request line.
     fn skip_empty_lines(&mut self, recv: &mut RecvBuf) -> Result<(), Error> {
-        while recv.starts_with(b"\r\n") {
+        loop {
+            let len = match recv[..] {
+                [b'\r', b'\n', ..] => 2,
+                [b'\n', ..] if self.config.lenient.allows(Lenient::BARE_LF) => 1,
+                _ => break,
+            };
             self.empty_lines += 1;
             if self.empty_lines > self.config.max_empty_lines {
                 return Err(Error::EmptyLines);
             }
-            recv.skip(2);
+            recv.skip(len);
         }
         match recv[..] {
             [b'\n', ..] => Err(Error::BareLf),
@@ -118,7 +137,7 @@ impl Connection {
     fn begin_request(&mut self, recv: &mut RecvBuf) -> Result<Event, Error> {
         let section = self.intake.scanner.take(recv);
         let line = section.request_line();
-        let (facts, framing) = facts::of_request(&section.fields, line.version)?;
+        let (facts, framing) = facts::of_request(&section.fields, line.version, self.config.lenient)?;
         let head = RequestHead { fields: section.fields, line, facts };
         self.intake.decoder = Decoder::new(framing, &self.config.content_limits())?;
         self.request = Exchange {
@@ -128,7 +147,10 @@ impl Connection {
             offers_upgrade: facts.offers_upgrade,
             keep_alive: facts.keep_alive,
             awaits_continue: facts.expects_continue,
+            accepts_trailers: facts.accepts_trailers,
+            informational: 0,
         };
+        self.pace = Pace::default();
         self.intake.end_is_due = self.intake.decoder.is_none();
         self.go(if self.intake.end_is_due { Input::HeadAlone } else { Input::HeadWithContent });
         Ok(Event::Request(head))

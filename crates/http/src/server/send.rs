@@ -59,12 +59,16 @@ impl Connection {
         self.encoder.send(content, &mut self.transmit)
     }
 
-    /// Ends the response, with trailers if it is chunked.
+    /// Ends the response, with trailers if it is chunked and the client keeps them
+    /// ([`accepts_trailers`](crate::RequestHead::accepts_trailers)): to another client they are not sent.
     ///
     /// If the request is still arriving, what is left of it is dropped up to [`drain_limit`](super::Config::drain_limit),
     /// and with more to come the connection closes in stages.
     pub fn finish(&mut self, trailers: Option<&Trailers>) -> Result<(), CommandError> {
         self.check_alive()?;
+        self.encoder.check_finish(trailers)?;
+        // RFC 9110, 6.5.1: trailers are for a recipient that is known not to discard them.
+        let trailers = trailers.filter(|_| self.request.accepts_trailers);
         self.encoder.finish(trailers, &mut self.transmit)?;
         self.dropped = 0;
         let last = !self.request.keep_alive || self.shutdown || self.rest_is_too_large();
@@ -73,13 +77,17 @@ impl Connection {
     }
 
     /// Sends 100 (Continue), for which a request with [`expects_continue`](crate::RequestHead::expects_continue)
-    /// waits before it sends its content.
+    /// waits before it sends its content. Where content has come already, nothing is sent.
     pub fn send_continue(&mut self) -> Result<(), CommandError> {
         self.check_alive()?;
         if self.state != State::Receiving || !self.request.awaits_continue {
             return Err(CommandError::ContinueNotExpected);
         }
         self.request.awaits_continue = false;
+        // RFC 9110, 10.1.1: a server may leave 100 out where it "has already received some or all of the content".
+        if self.intake.has_more() {
+            return Ok(());
+        }
         write::status_line(&mut self.transmit, 100, canonical_reason(100));
         self.transmit.extend_from_slice(b"\r\n");
         Ok(())
@@ -97,8 +105,12 @@ impl Connection {
         if self.request.version == Version::Http10 {
             return Err(CommandError::InformationalToHttp10);
         }
+        if self.request.informational >= self.config.max_informational {
+            return Err(CommandError::TooManyInformational);
+        }
         let checked = Checked::new(parts.fields())?;
         checked.agrees_with(FramingField::Absent)?;
+        self.request.informational += 1;
         write::status_line(&mut self.transmit, status, reason);
         write::section(&mut self.transmit, || parts.fields(), &checked, FramingField::Absent, Persistence::Default);
         Ok(())

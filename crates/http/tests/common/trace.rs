@@ -92,6 +92,8 @@ pub(crate) fn of_server(pieces: &[&[u8]], end_apart: bool, mode: Mode) -> Trace 
         max_chunk_extensions: 60,
         max_trailers: 60,
         max_fields: 8,
+        max_trailer_fields: 3,
+        max_field_line: 90,
         max_content: 1000,
         send_high_water: 300,
         ..server::Config::default()
@@ -104,6 +106,7 @@ pub(crate) fn of_server(pieces: &[&[u8]], end_apart: bool, mode: Mode) -> Trace 
             trace.see(format!("{head:#} {}", head.keep_alive()));
             echo = false;
             if mode.has(0) && head.expects_continue() {
+                // Whether it is sent shows how the input was cut: not where content has come.
                 machine.send_continue().unwrap();
             }
             if mode.has(1) && head.upgrade_protocols().next().is_some() {
@@ -136,8 +139,11 @@ pub(crate) fn of_server(pieces: &[&[u8]], end_apart: bool, mode: Mode) -> Trace 
             }
             let _ = machine.finish(None);
         }
+        server::Event::PeerEnded => trace.see("peer ended".to_owned()),
     });
     trace.see(format!("{:?}", machine.state()));
+    let sent = String::from_utf8_lossy(&trace.sent).replace("HTTP/1.1 100 Continue\r\n\r\n", "");
+    trace.sent = sent.into_bytes();
     trace
 }
 
