@@ -2,7 +2,7 @@
 //!
 //! A `server` answers each request with an empty 200 once it has arrived in full. Words behind the role change that:
 //!
-//! - `continue`: sends 100 (Continue) where it is awaited
+//! - `continue`: sends 100 (Continue) where it is awaited, which is not written down
 //! - `early`: answers at the head
 //! - `upgrade`: grants every upgrade
 //!
@@ -49,9 +49,10 @@ impl Lines {
         }
     }
 
-    /// The status of every response that leaves.
+    /// The status of every response that leaves, but for 100: whether that is sent shows how the input was cut, since it
+    /// is moot where content has come.
     fn statuses(&mut self, queue: &mut SendQueue) {
-        let sent = take(queue);
+        let sent = take(queue).replace("HTTP/1.1 100 Continue\r\n\r\n", "");
         for (at, _) in sent.match_indices("HTTP/1.1 ") {
             self.push(format!("sent {}", &sent[at + 9..at + 12]));
         }
@@ -114,7 +115,9 @@ fn of_server(case: &Case, pieces: &[&[u8]], words: &[&str]) -> Vec<String> {
         match &name[..] {
             "max_request_line" => config.max_request_line = size(*value),
             "max_head" => config.max_head = size(*value),
+            "max_field_line" => config.max_field_line = size(*value),
             "max_fields" => config.max_fields = size(*value),
+            "max_trailer_fields" => config.max_trailer_fields = size(*value),
             "max_content" => config.max_content = *value,
             "max_chunk_line" => config.max_chunk_line = size(*value),
             "max_chunk_extensions" => config.max_chunk_extensions = *value,
@@ -152,6 +155,7 @@ fn of_server(case: &Case, pieces: &[&[u8]], words: &[&str]) -> Vec<String> {
                     }
                 }
             }
+            Some(server::Event::PeerEnded) => lines.push("peer ended".to_owned()),
             None => {}
         }
         lines.statuses(machine.transmit());

@@ -87,7 +87,7 @@ pub(crate) fn outcome(case: &Case) -> Vec<String> {
 fn server_with_a_request() -> server::Connection {
     let mut server = server::Connection::new(Instant::ORIGIN, server::Config::default());
     let mut recv = RecvBuf::new();
-    recv.extend_from_slice(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    recv.extend_from_slice(b"GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\n\r\n");
     while server.poll_event(Instant::ORIGIN, &mut recv).unwrap().is_some() {}
     server
 }
