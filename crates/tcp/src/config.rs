@@ -83,6 +83,12 @@ pub struct Config {
     pub ecn: EcnMode,
     /// How long TIME-WAIT lasts: two maximum segment lifetimes. Default 60 s.
     pub time_wait: Duration,
+    /// How long FIN-WAIT-2 lasts at most where nobody reads any more: after both
+    /// [`Connection::shutdown`](crate::Connection::shutdown) and
+    /// [`Connection::shutdown_read`](crate::Connection::shutdown_read). What then still arrives finds no connection and is
+    /// answered with an RST. `None` is for ever. Default 60 s (RFC 1122 4.2.2.13; `tcp_fin_timeout` in Linux); at least
+    /// 1 ms.
+    pub fin_wait_2: Option<Duration>,
     /// What becomes of data that arrives after [`Connection::shutdown_read`](crate::Connection::shutdown_read). Default
     /// an RST.
     pub late_data: LateData,
@@ -174,6 +180,7 @@ impl Config {
         self.min_rto = self.min_rto.max(Self::TICK);
         self.max_rto = self.max_rto.max(self.min_rto);
         self.initial_rto = self.initial_rto.max(self.min_rto).min(self.max_rto);
+        self.fin_wait_2 = self.fin_wait_2.map(|timeout| timeout.max(Self::TICK));
         self.user_timeout = self.user_timeout.map(|timeout| timeout.max(Self::TICK));
         self.keep_alive = self.keep_alive.map(|KeepAlive { idle, interval, count }| KeepAlive {
             idle: idle.max(Self::TICK),
@@ -233,6 +240,7 @@ impl Default for Config {
             sack: true,
             ecn: EcnMode::Accept,
             time_wait: Duration::from_secs(60),
+            fin_wait_2: Some(Duration::from_secs(60)),
             late_data: LateData::Reset,
             segmentation_offload: false,
             checksum_offload: false,

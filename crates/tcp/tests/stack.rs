@@ -528,6 +528,26 @@ fn rfc_2525_2_17_data_for_a_released_connection_is_reset() {
     assert_eq!((link.b.connections(), link.b.statistics().released_reset), (0, 1));
 }
 
+/// The peer never closes. Nobody waits for that, so the connection goes; what the peer sends later finds a closed port.
+#[test]
+fn rfc_1122_4_2_2_13_a_released_connection_does_not_wait_for_ever() {
+    let mut link = Link::default();
+    let listener = link.listen(at("0.0.0.0", 80));
+    let (client, server) = link.open(listener, at(B4, 80));
+    link.b.release(server);
+    link.wait(ms(59_000));
+    assert_eq!((link.b.connections(), link.b.time_waits()), (1, 0));
+    link.wait(ms(2000));
+    assert_eq!((link.b.connections(), link.b.time_waits()), (0, 0));
+    assert_eq!(link.a.connection(client).unwrap().state(), State::CloseWait);
+    send(&mut link.a, client, b"anybody?");
+    link.run();
+    assert_eq!(events(&mut link.a, client).last(), Some(&Event::Closed(CloseReason::Reset)));
+    // The listener is asked, as nobody else is there.
+    assert_eq!(link.b.listener(listener).unwrap().statistics().strays, 1);
+    assert_eq!(link.b.statistics().released_reset, 0);
+}
+
 #[test]
 fn a_released_connection_sends_everything_before_it_ends() {
     let mut link = Link::default();

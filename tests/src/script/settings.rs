@@ -97,6 +97,7 @@ impl Settings {
                 }
             }
             "time_wait_ms" => config.time_wait = milliseconds(value)?,
+            "fin_wait_2_ms" => config.fin_wait_2 = Some(milliseconds(value)?).filter(|timeout| !timeout.is_zero()),
             "challenge_acks" => config.challenge_acks = number(value)?,
             name => return Err(format!("there is no setting `{name}`")),
         }

@@ -113,6 +113,8 @@ impl Connection {
             self.close(Input::AckOfFin, CloseReason::Normal);
         } else if self.step(Input::AckOfFin) && self.state == State::TimeWait {
             self.start_time_wait();
+        } else {
+            self.bound_fin_wait_2();
         }
     }
 

@@ -70,7 +70,7 @@ pub enum CloseReason {
     /// The peer answered our SYN with an RST (RFC 9293 3.10.7.3): nobody listens there.
     Refused,
     /// The peer did not answer until the retry limit was reached (RFC 9293 3.8.3), or all keep-alive probes were
-    /// lost on it (3.8.4).
+    /// lost on it (3.8.4). Or it did not close its direction for [`Config::fin_wait_2`] after we had closed both.
     TimedOut,
     /// What was queued stayed unacknowledged for [`Config::user_timeout`] (RFC 9293 3.9.1).
     UserTimeout,
@@ -412,9 +412,13 @@ impl Connection {
     /// Closes the peer's direction for us: what has arrived is dropped, and so is what arrives. By default more data
     /// is answered with an RST, which ends the connection ([`Config::late_data`]). Our direction stays open, and the peer's
     /// FIN still counts.
+    ///
+    /// Together with [`shutdown`](Self::shutdown) this is what closing a socket is elsewhere: nobody waits for the peer any
+    /// more, so if it does not close, the connection ends after [`Config::fin_wait_2`].
     pub fn shutdown_read(&mut self) {
         self.recv_shutdown = true;
         self.recv.skip(self.recv.len());
+        self.bound_fin_wait_2();
     }
 
     /// Drops the connection at once, with an RST where there is a peer to tell (RFC 9293 3.10.5).

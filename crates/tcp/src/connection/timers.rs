@@ -27,14 +27,14 @@ pub(super) struct Timers {
     pub(super) keep_alive_probes: u8,
     /// What is queued was not acknowledged for as long as the user wants to wait.
     pub(super) user: Option<Instant>,
-    /// TIME-WAIT is over.
-    pub(super) time_wait: Option<Instant>,
+    /// TIME-WAIT is over, or FIN-WAIT-2 has lasted for too long.
+    pub(super) linger: Option<Instant>,
 }
 
 impl Timers {
     fn next(&self) -> Option<Instant> {
         let lost = [self.retransmit, self.tail_loss, self.reorder];
-        let other = [self.persist, self.delayed_ack, self.keep_alive, self.user, self.time_wait];
+        let other = [self.persist, self.delayed_ack, self.keep_alive, self.user, self.linger];
         lost.into_iter().chain(other).flatten().min().filter(|at| *at < Instant::MAX)
     }
 
@@ -49,11 +49,11 @@ impl Timers {
             delayed_ack,
             keep_alive,
             user,
-            time_wait,
+            linger,
             probes: _,
             keep_alive_probes: _,
         } = self;
-        [retransmit, tail_loss, reorder, persist, delayed_ack, keep_alive, user, time_wait].into_iter().flatten()
+        [retransmit, tail_loss, reorder, persist, delayed_ack, keep_alive, user, linger].into_iter().flatten()
     }
 
     pub(super) fn stop_persist(&mut self) {
@@ -72,9 +72,12 @@ impl Connection {
     /// [`poll_timeout`](Self::poll_timeout) is `None` or later than `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.advance_clock(now);
-        if self.is_due(self.timers.time_wait) {
-            // RFC 9293 3.10.8, TIME-WAIT timeout.
-            self.close(Input::TimeWaitOver, CloseReason::Normal);
+        if self.is_due(self.timers.linger) {
+            match self.state {
+                // RFC 9293 3.10.8, TIME-WAIT timeout.
+                State::TimeWait => self.close(Input::TimeWaitOver, CloseReason::Normal),
+                _ => self.close(Input::GiveUp, CloseReason::TimedOut),
+            }
         }
         if self.is_due(self.timers.user) {
             // RFC 9293 3.10.8, USER TIMEOUT.
@@ -197,9 +200,17 @@ impl Connection {
         }
     }
 
+    /// FIN-WAIT-2 has no other timer, and a peer may never close. Where nobody reads any more, nobody waits for that
+    /// either, so it ends by itself (RFC 1122 4.2.2.13; RFC 9293 3.6.1 does not forbid it).
+    pub(super) fn bound_fin_wait_2(&mut self) {
+        if self.state == State::FinWait2 && self.recv_shutdown && self.timers.linger.is_none() {
+            self.timers.linger = self.config.fin_wait_2.map(|timeout| self.now + timeout);
+        }
+    }
+
     /// Enters TIME-WAIT, or starts it again (RFC 9293 3.10.7.4, eighth step).
     pub(super) fn start_time_wait(&mut self) {
         debug_assert_eq!(self.state, State::TimeWait);
-        self.timers = Timers { time_wait: Some(self.now + self.config.time_wait), ..Timers::default() };
+        self.timers = Timers { linger: Some(self.now + self.config.time_wait), ..Timers::default() };
     }
 }

@@ -396,8 +396,9 @@ impl Stack {
 
     /// Gives a connection up: its handle finds nothing any more.
     ///
-    /// If it is not yet shut down, it is now. It goes on by itself until everything queued is sent and both sides have
-    /// closed. Data that arrives for it is answered with an RST, as nobody will read it.
+    /// If it is not yet shut down, it is now, both ways. It goes on by itself until everything queued is sent and both sides
+    /// have closed, or until [`Config::fin_wait_2`] is over. Data that arrives for it is answered as
+    /// [`Config::late_data`] says, by default with an RST, as nobody will read it.
     pub fn release(&mut self, handle: ConnectionHandle) {
         let Some(socket) = self.sockets.get_mut(handle.0).filter(|socket| !socket.released) else { return };
         socket.released = true;
@@ -407,7 +408,9 @@ impl Stack {
             socket.connection.abort();
         } else {
             socket.connection.shutdown();
+            socket.connection.shutdown_read();
         }
+        while socket.connection.poll_event().is_some() {}
         self.mark_ready(handle.0);
     }
 

@@ -12,7 +12,7 @@ use crate::icmp::{self, Message};
 use crate::ip::{self, Ecn, Packet, Protocol};
 use crate::segment::Checksum;
 use crate::slab::Key;
-use crate::{IcmpError, IcmpErrorKind, ParseError, Segment, SeqNumber, udp};
+use crate::{CloseReason, Event, IcmpError, IcmpErrorKind, ParseError, Segment, SeqNumber, udp};
 
 impl Stack {
     /// Handles a packet of either version that has arrived from the link. What is not for us, malformed or unexpected is
@@ -118,10 +118,10 @@ impl Stack {
         connection.handle_marked_segment(self.now, source, ecn, segment);
         self.challenges.left = *connection.challenge_allowance();
         let changed = before != (connection.recv().len(), connection.unacknowledged());
-        if socket.released && !connection.recv().is_empty() {
-            // Nobody will read it, and the peer should know (RFC 2525 2.17).
-            connection.abort();
-            self.statistics.released_reset += 1;
+        if socket.released {
+            // Nobody else asks. What aborts such a connection is data that nobody will read (RFC 2525 2.17).
+            let aborted = core::iter::from_fn(|| connection.poll_event()).any(is_abort);
+            self.statistics.released_reset += u64::from(aborted);
         }
         self.mark_ready(key);
         if changed {
@@ -309,4 +309,8 @@ impl Stack {
         let held_back = self.limit_key.fast(&self.now.as_millis().to_be_bytes()) % u64::from(most / 2 + 1);
         self.challenges.refill(self.now, most - held_back as u32);
     }
+}
+
+fn is_abort(event: Event) -> bool {
+    event == Event::Closed(CloseReason::Aborted)
 }
