@@ -7,6 +7,8 @@ mod idle;
 mod loss;
 mod smoltcp_host;
 mod summary;
+#[cfg(target_os = "linux")]
+mod tun;
 mod wire;
 
 use std::alloc::System;
@@ -33,6 +35,9 @@ enum What {
     Loss(loss::Arguments),
     /// Bytes an idle connection, and nanoseconds a packet of one active flow among many.
     Idle(idle::Arguments),
+    /// Bytes to and from the kernel's TCP through a TUN device, which it makes: best in a network namespace of its own.
+    #[cfg(target_os = "linux")]
+    Tun(tun::Arguments),
 }
 
 /// The implementations.
@@ -47,5 +52,7 @@ fn main() {
         What::Bulk(arguments) => bulk::run(&arguments),
         What::Loss(arguments) => loss::run(&arguments),
         What::Idle(arguments) => idle::run(&arguments),
+        #[cfg(target_os = "linux")]
+        What::Tun(arguments) => tun::run(&arguments),
     }
 }
