@@ -34,6 +34,58 @@ use crate::{Config, Device, DriveError, Parts, Turn};
 ///
 /// It does nothing but in [`next`](Self::next). Commands go to the machines between two calls, to any of them: a proxy gives
 /// what it hears on one to the other.
+///
+/// ```no_run
+/// # #[cfg(target_os = "linux")] {
+/// # use std::convert::Infallible;
+/// # use std::time::Duration;
+/// # use drywire_core::{Bytes, Close, Demand, Instant, RecvBuf, Seed, SendQueue, StreamMachine};
+/// use drywire_tcp::{Config, Stack};
+/// use drywire_tun::{Host, HostEvent, Tun, Turn};
+/// #
+/// # /// Raw bytes as a protocol.
+/// # struct Raw { send: SendQueue, ended: bool }
+/// # impl Raw { fn new(_now: Instant) -> Self { Self { send: SendQueue::new(65_536), ended: false } } }
+/// # impl StreamMachine for Raw {
+/// #     type Event = Bytes;
+/// #     type Error = Infallible;
+/// #     fn poll_event(&mut self, _: Instant, recv: &mut RecvBuf) -> Result<Option<Bytes>, Infallible> {
+/// #         self.ended = recv.is_finished();
+/// #         Ok((!recv.is_empty()).then(|| recv.take(recv.len())))
+/// #     }
+/// #     fn transmit(&mut self) -> &mut SendQueue { &mut self.send }
+/// #     fn poll_timeout(&self) -> Option<Instant> { None }
+/// #     fn handle_timeout(&mut self, _: Instant) {}
+/// #     fn demand(&self) -> Demand {
+/// #         Demand { read: true, close: (self.ended && self.send.is_empty()).then_some(Close::Both) }
+/// #     }
+/// # }
+/// # let secret = Seed::from(1);
+///
+/// let device = Tun::with_offload("dry0")?;
+/// // The secret comes from the operating system.
+/// let mut stack = Stack::new(device.stack_config(), &secret);
+/// stack.add_address("10.77.0.2".parse()?);
+/// let mut host = Host::new(device, stack);
+/// let machine = Raw::new(host.now());
+/// let connection = host.connect("10.77.0.1:7".parse()?, Config::default(), machine)?;
+/// loop {
+///     match host.next(None)? {
+///         Some(HostEvent::Connected(_)) => {
+///             host.machine_mut(connection).expect("it has just begun").send.push("hello".into());
+///         }
+///         Some(HostEvent::Turn(_, turn)) => match turn? {
+///             Turn::Event(bytes) => println!("{bytes:?}"),
+///             Turn::Closed => break,
+///             _ => {}
+///         },
+///         _ => {}
+///     }
+/// }
+/// host.close(Duration::from_secs(2))?;
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Host<D, M: StreamMachine> {
     device: D,
     stack: Stack,
