@@ -34,6 +34,14 @@ def expect(condition, what):
         raise AssertionError(what)
 
 
+def becomes_empty(left, what):
+    """Waits until `left` returns nothing."""
+    until = time.monotonic() + 5
+    while rest := left():
+        expect(time.monotonic() < until, f"{what} {rest}")
+        time.sleep(0.05)
+
+
 def run(*command, **more):
     return subprocess.run(command, capture_output=True, timeout=LIMIT, **more)
 

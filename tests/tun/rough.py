@@ -42,7 +42,7 @@ def a_slow_reader_gets_everything_and_holds_nobody_up(_):
         for _ in range(10):
             begin = time.monotonic()
             download(1_000_000, V4)
-            expect(time.monotonic() - begin < 2, "others wait")
+            expect(time.monotonic() - begin < 5, "others wait")
             time.sleep(0.1)
         received = b""
         while piece := slow.recv(4096):
