@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use drywire::Instant;
 use drywire::sim::{Chance, Finish, LinkConfig, Open, Side, TcpPair, Transfer};
-use drywire::tcp::{CloseReason, Config, EcnMode};
+use drywire::tcp::{CloseReason, Config, Congestion, EcnMode, NewReno};
+
+use super::input::Input;
 
 /// The run must end: with every byte where it belongs, or with a reason. Twice, in the same way.
 pub fn run(data: &[u8]) {
-    let mut input = Input(data);
+    let mut input = Choices(Input::new(data));
     let mut pair = TcpPair::new(input.number(8)).max_steps(2_000_000);
     let mode = input.number(1);
     if mode & 1 != 0 {
@@ -33,14 +35,12 @@ pub fn run(data: &[u8]) {
     assert_eq!(pair.run(), Ok(report));
 }
 
-struct Input<'a>(&'a [u8]);
+/// What the input says of the network and of the two ends.
+struct Choices<'a>(Input<'a>);
 
-impl Input<'_> {
-    /// The next bytes as a number; zeros when there are no more.
+impl Choices<'_> {
     fn number(&mut self, bytes: usize) -> u64 {
-        let (now, rest) = self.0.split_at(bytes.min(self.0.len()));
-        self.0 = rest;
-        now.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+        self.0.big_endian(bytes)
     }
 
     fn chance(&mut self, percent: u32) -> Chance {
@@ -70,12 +70,22 @@ impl Input<'_> {
     }
 
     fn tcp(&mut self) -> Config {
+        let features = self.number(1);
+        let on = |bit: u64| features & bit != 0;
         let mss = 40 + self.number(2) as u16 % 1500;
         Config {
             mss,
-            // Of a number that is there, so that inputs keep their meaning.
             ecn: [EcnMode::Accept, EcnMode::Request, EcnMode::Off][usize::from(mss % 3)],
+            // Window pressure: from no room at all to all that is sent, at once or bit by bit.
             recv_capacity: self.number(2) as usize,
+            initial_recv_capacity: if on(1) { 1 } else { Config::default().initial_recv_capacity },
+            max_out_of_order: if on(2) { 2 } else { Config::default().max_out_of_order },
+            timestamps: on(4),
+            sack: on(8),
+            no_delay: on(16),
+            quick_acks: if on(32) { 0 } else { 16 },
+            user_timeout: on(64).then_some(Duration::from_secs(20)),
+            congestion: if on(128) { Congestion::NewReno(NewReno::default()) } else { Congestion::default() },
             send_capacity: 1 + self.number(2) as usize,
             syn_retries: self.number(1) as u8 % 10,
             data_retries: self.number(1) as u8 % 20,
