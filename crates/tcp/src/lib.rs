@@ -141,6 +141,7 @@ mod stack;
 mod state;
 mod timer_heap;
 mod udp;
+mod work;
 
 #[cfg(feature = "fault-injection")]
 pub use config::Rule;
@@ -159,3 +160,5 @@ pub use stack::{
     UdpConfig, UdpHandle, UdpSendError,
 };
 pub use state::{Input, State};
+#[cfg(feature = "count-work")]
+pub use work::visits;

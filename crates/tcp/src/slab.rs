@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use crate::work;
+
 /// Names one value of a slab: once the value is removed, the key finds nothing, whoever comes into its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
@@ -39,6 +41,7 @@ impl<T> Slab<T> {
     }
 
     pub(crate) fn insert(&mut self, value: T) -> Key {
+        work::visit();
         if let Some(index) = self.free.pop()
             && let Some(slot) = self.slots.get_mut(index as usize)
         {
@@ -51,6 +54,7 @@ impl<T> Slab<T> {
     }
 
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
+        work::visit();
         let slot = self.slots.get_mut(key.index as usize).filter(|slot| slot.generation == key.generation)?;
         let value = slot.value.take()?;
         slot.generation = slot.generation.wrapping_add(1);
@@ -59,20 +63,24 @@ impl<T> Slab<T> {
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<&T> {
+        work::visit();
         self.slots.get(key.index as usize).filter(|slot| slot.generation == key.generation)?.value.as_ref()
     }
 
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        work::visit();
         self.slots.get_mut(key.index as usize).filter(|slot| slot.generation == key.generation)?.value.as_mut()
     }
 
     /// The value at this place.
     pub(crate) fn at(&self, index: u32) -> Option<&T> {
+        work::visit();
         self.slots.get(index as usize)?.value.as_ref()
     }
 
     /// The key of the value at this place.
     pub(crate) fn key_at(&self, index: u32) -> Option<Key> {
+        work::visit();
         let slot = self.slots.get(index as usize)?;
         slot.value.as_ref().map(|_| Key { index, generation: slot.generation })
     }

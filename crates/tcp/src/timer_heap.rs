@@ -4,6 +4,8 @@ use alloc::vec::Vec;
 
 use drywire_core::Instant;
 
+use crate::work;
+
 const NOWHERE: u32 = u32::MAX;
 
 /// A binary heap that knows where each owner's deadline stands, so that it can be moved: one entry an owner, and
@@ -23,6 +25,7 @@ impl TimerHeap {
 
     /// Sets or removes the deadline of `owner`.
     pub(crate) fn set(&mut self, owner: u32, deadline: Option<Instant>) {
+        work::visit();
         let position = self.positions.get(owner as usize).copied().filter(|position| *position != NOWHERE);
         match (position, deadline) {
             (None, None) => {}
@@ -84,6 +87,7 @@ impl TimerHeap {
 
     fn up(&mut self, mut position: usize) {
         while position > 0 {
+            work::visit();
             let parent = (position - 1) / 2;
             if self.heap[parent].0 <= self.heap[position].0 {
                 break;
@@ -97,6 +101,7 @@ impl TimerHeap {
 
     fn down(&mut self, mut position: usize) {
         loop {
+            work::visit();
             let left = 2 * position + 1;
             let Some(child) = (left..self.heap.len().min(left + 2)).min_by_key(|child| self.heap[*child].0) else {
                 break;
