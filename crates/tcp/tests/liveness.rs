@@ -150,3 +150,38 @@ fn rfc_9293_3_9_1_no_user_timeout_without_anything_queued() {
     bench.arrives(segment(ACK, 5001, 1101));
     assert_eq!(bench.end.poll_timeout(), None);
 }
+
+/// How often something is sent in all, until the connection gives up.
+fn attempts(mut bench: Bench, first: usize) -> usize {
+    let mut sent = first;
+    while bench.end.poll_timeout().is_some() {
+        sent += bench.times_out().1.len();
+    }
+    sent
+}
+
+#[test]
+fn rfc_9293_3_8_3_a_syn_leaves_7_times_a_syn_ack_6_times_and_text_16_times() {
+    let mut syn = Bench::connecting(config());
+    let first = syn.sent().len();
+    assert_eq!(attempts(syn, first), 1 + 6);
+
+    let mut syn_ack = Bench::listening(config());
+    let first = syn_ack.arrives(segment(SYN, 5000, 0)).len();
+    assert_eq!(attempts(syn_ack, first), 1 + 5);
+
+    let mut text = Bench::established();
+    let first = text.sends(100).len();
+    assert_eq!(attempts(text, first), 1 + 15);
+
+    let mut fin = Bench::established();
+    fin.end.shutdown();
+    let first = fin.sent().len();
+    assert_eq!(attempts(fin, first), 1 + 15);
+
+    // Probes of a closed window that nobody answers count likewise.
+    let mut probes = Bench::established();
+    probes.arrives(segment(ACK, 5001, 1001).window(0));
+    let first = probes.sends(100).len();
+    assert_eq!(attempts(probes, first), 15);
+}

@@ -3,8 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use drywire::tcp::ip::Ecn;
 use drywire::tcp::{
-    Config, Congestion, Connection, Event, Flags, Header, IcmpError, IcmpErrorKind, KeepAlive, LateData, NewReno, Options,
+    Config, Congestion, Connection, EcnMode, Event, Flags, Header, IcmpError, IcmpErrorKind, KeepAlive, LateData, NewReno, Options,
     SackBlocks, Segment, SeqNumber, State, Timestamps,
 };
 use drywire::{Bytes, BytesMut, Instant};
@@ -32,6 +33,7 @@ fn config(mode: u8, input: &mut Input<'_>) -> Config {
         max_out_of_order: usize::from(mode >> 5),
         timestamps: mode & 4 != 0,
         sack: mode & 16 != 0,
+        ecn: if mode & 8 != 0 { EcnMode::Request } else { EcnMode::Accept },
         no_delay: on(1),
         delayed_ack: if on(2) { Duration::ZERO } else { Config::default().delayed_ack },
         quick_acks: if on(4) { 0 } else { 16 },
@@ -67,6 +69,8 @@ struct Bench {
     acked: SeqNumber,
     /// The right edge of the window as announced last, unless a SYN was sent since.
     edge: Option<SeqNumber>,
+    /// How the network has marked the next segment.
+    ecn: Ecn,
     sent: Vec<u8>,
     events: Vec<Event>,
 }
@@ -85,7 +89,8 @@ impl Bench {
             Connection::connect(now, LOCAL, PEER, isn, config)
         };
         let (next, acked, edge) = (isn, SeqNumber::new(0xffff_fff0), None);
-        let mut bench = Self { end, now, recv_capacity, next, acked, edge, sent: vec![], events: vec![] };
+        let ecn = Ecn::NotEct;
+        let mut bench = Self { end, now, recv_capacity, next, acked, edge, ecn, sent: vec![], events: vec![] };
         if mode & 2 != 0 {
             bench.establish(passive, mode & 8 != 0);
         }
@@ -122,11 +127,12 @@ impl Bench {
             urgent: 0,
             options,
         };
-        self.end.handle_segment(self.now, PEER.ip(), &Segment { header, payload });
+        let ecn = std::mem::replace(&mut self.ecn, Ecn::NotEct);
+        self.end.handle_marked_segment(self.now, PEER.ip(), ecn, &Segment { header, payload });
     }
 
     fn step(&mut self, input: &mut Input<'_>) {
-        match input.byte() % 18 {
+        match input.byte() % 19 {
             // The most likely segments: in order, near, and anywhere.
             0 => {
                 let (next, len) = (self.acked, input.number() % 2000);
@@ -164,7 +170,8 @@ impl Bench {
                 let (next, len) = (self.acked, input.number() % 100);
                 self.segment(Flags::ACK | Flags::FIN, next, 5000, timestamps(input.byte()), &vec![3; len]);
             }
-            17 => {
+            17 => self.ecn = [Ecn::Ect0, Ecn::Ect1, Ecn::Ce][usize::from(input.byte() % 3)],
+            18 => {
                 // Taken in pieces, which share their memory with what remains.
                 let taken = self.end.recv().take(input.number());
                 assert!(taken.iter().all(|byte| matches!(byte, 3 | 9)));
@@ -202,7 +209,7 @@ impl Bench {
 
     fn arbitrary_segment(&mut self, input: &mut Input<'_>) {
         let mut flags = Flags::from_bits(input.byte());
-        if flags.bits() & 0x60 != 0 {
+        if flags.contains(Flags::URG) {
             flags = Flags::ACK;
         }
         let seq = self.acked + input.signed();

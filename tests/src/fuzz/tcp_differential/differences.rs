@@ -200,7 +200,7 @@ pub const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         name: "a FIN behind text that is all known",
-        aspects: &[InState, Acknowledged],
+        aspects: &[InState, Unacknowledged, Acknowledged, Answer, Window, Sent],
         parts: true,
         applies: |it| it.past_syn() && it.has(Flags::FIN) && it.takes_text() && it.distance() + it.text_len() == 0,
     },
