@@ -156,8 +156,8 @@ pub use listener::{Listener, ListenerConfig, ListenerStatistics};
 pub use segment::{Flags, Header, Options, ParseError, SackBlocks, Segment, Timestamps};
 pub use seq::SeqNumber;
 pub use stack::{
-    ConnectionHandle, ListenerHandle, OpenError, ReceivedDatagram, Stack, StackConfig, StackEvent, Statistics,
-    UdpConfig, UdpHandle, UdpSendError,
+    ConnectionHandle, DatagramError, ListenerHandle, OpenError, ReceivedDatagram, Stack, StackConfig, StackEvent,
+    Statistics, UdpConfig, UdpHandle, UdpSendError,
 };
 pub use state::{Input, State};
 #[cfg(feature = "count-work")]

@@ -9,8 +9,9 @@ use bytes::{Bytes, BytesMut};
 use drywire_core::{Instant, Seed};
 use drywire_tcp::ip::{self, Ecn, Packet, Protocol};
 use drywire_tcp::{
-    CloseReason, Config, ConnectionHandle, Event, Flags, Header, ListenerConfig, ListenerHandle, OpenError, Options,
-    Segment, SeqNumber, Stack, StackConfig, StackEvent, State, Timestamps, UdpConfig, UdpSendError,
+    CloseReason, Config, ConnectionHandle, DatagramError, Event, Flags, Header, IcmpErrorKind, ListenerConfig,
+    ListenerHandle, OpenError, Options, Segment, SeqNumber, Stack, StackConfig, StackEvent, State, Timestamps,
+    UdpConfig, UdpSendError,
 };
 
 use common::{ms, pattern};
@@ -606,6 +607,33 @@ fn rfc_1122_4_1_3_1_a_datagram_to_a_closed_port_is_answered_port_unreachable() {
         }
         assert_eq!(link.b.statistics().port_unreachable_sent, 2);
         assert_eq!(link.b.statistics().icmp_errors_suppressed, 1);
+    }
+}
+
+#[test]
+fn rfc_1122_4_1_3_3_an_icmp_error_reaches_the_socket_whose_datagram_it_quotes() {
+    for (any, a, b, kind) in [("0.0.0.0", A4, B4, [3, 3]), ("::", A6, B6, [1, 4])] {
+        let mut link = Link::default();
+        let socket = link.a.bind_udp(at(any, 5000), UdpConfig::default()).unwrap();
+        let other = link.a.bind_udp(at(any, 5001), UdpConfig::default()).unwrap();
+        for port in [54, 55] {
+            link.a.send_datagram(link.now, socket, at(b, port), b"nobody").unwrap();
+        }
+        link.run();
+        assert_eq!(news(&mut link.a), [StackEvent::Datagram(socket)]);
+        let error = DatagramError { destination: at(b, 55), kind: IcmpErrorKind::Hard };
+        assert_eq!(link.a.take_datagram_error(socket), Some(error), "the last one");
+        assert_eq!((link.a.take_datagram_error(socket), link.a.take_datagram_error(other)), (None, None));
+        assert_eq!(link.a.statistics().icmp_errors, 2);
+        // About a port that is not ours, an address that is not ours, and cut off before the ports.
+        let head = [kind[0], kind[1], 0, 0, 0, 0, 0, 0];
+        for (source, bytes) in [(a, &[0, 1, 0, 54][..]), (b, &[0x13, 0x88, 0, 54]), (a, &[0x13, 0x88, 0])] {
+            let mut quoted = BytesMut::new();
+            envelope(ip(source), ip(b), Protocol::UDP).emit(bytes, &mut quoted);
+            link.a.handle_packet(link.now, &icmp_error(ip(b), ip(a), head, &quoted));
+        }
+        assert_eq!((link.a.statistics().icmp_errors, link.a.statistics().icmp_ignored), (2, 3));
+        assert_eq!(news(&mut link.a), []);
     }
 }
 

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use drywire_core::Instant;
 
 use super::{OpenError, Stack, StackEvent, find_bound};
-use crate::Transmit;
 use crate::ip::Protocol;
 use crate::slab::Key;
 use crate::udp::{Datagram, HEADER_LEN};
+use crate::{IcmpErrorKind, Transmit};
 
 /// Names a datagram socket of a [`Stack`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +48,15 @@ pub struct ReceivedDatagram {
     pub payload: Bytes,
 }
 
+/// What the network reports about a datagram that was sent. Anybody could have made it up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DatagramError {
+    /// To whom it was sent.
+    pub destination: SocketAddr,
+    /// What is wrong.
+    pub kind: IcmpErrorKind,
+}
+
 /// Why a datagram was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -73,6 +82,7 @@ pub(super) struct UdpSocket {
     queue: VecDeque<ReceivedDatagram>,
     /// Of `queue`, as [`UdpConfig::recv_capacity`] counts.
     held: usize,
+    error: Option<DatagramError>,
     pub(super) news: bool,
 }
 
@@ -99,7 +109,7 @@ impl Stack {
         if self.bound.contains_key(&local) {
             return Err(OpenError::InUse);
         }
-        let socket = UdpSocket { local, config, queue: VecDeque::new(), held: 0, news: false };
+        let socket = UdpSocket { local, config, queue: VecDeque::new(), held: 0, error: None, news: false };
         let key = self.udp_sockets.insert(Box::new(socket));
         self.bound.insert(local, key);
         Ok(UdpHandle(key))
@@ -156,6 +166,26 @@ impl Stack {
         Some(datagram)
     }
 
+    /// Takes the last ICMP error about a datagram of this socket (RFC 1122 4.1.3.3). Earlier ones that were not taken are
+    /// forgotten.
+    pub fn take_datagram_error(&mut self, handle: UdpHandle) -> Option<DatagramError> {
+        self.udp_sockets.get_mut(handle.0)?.error.take()
+    }
+
+    pub(super) fn report_datagram_error(&mut self, key: Key, error: DatagramError) {
+        let Some(socket) = self.udp_sockets.get_mut(key) else { return };
+        socket.error = Some(error);
+        self.mark_datagram_news(key);
+    }
+
+    fn mark_datagram_news(&mut self, key: Key) {
+        if let Some(socket) = self.udp_sockets.get_mut(key)
+            && !core::mem::replace(&mut socket.news, true)
+        {
+            self.news.push_back(StackEvent::Datagram(UdpHandle(key)));
+        }
+    }
+
     pub(super) fn deliver_datagram(&mut self, key: Key, source: SocketAddr, destination: SocketAddr, payload: &[u8]) {
         let Some(socket) = self.udp_sockets.get_mut(key) else { return };
         let held = socket.held + payload.len() + OVERHEAD;
@@ -166,8 +196,6 @@ impl Stack {
         self.statistics.datagrams += 1;
         socket.held = held;
         socket.queue.push_back(ReceivedDatagram { source, destination, payload: Bytes::copy_from_slice(payload) });
-        if !core::mem::replace(&mut socket.news, true) {
-            self.news.push_back(StackEvent::Datagram(UdpHandle(key)));
-        }
+        self.mark_datagram_news(key);
     }
 }

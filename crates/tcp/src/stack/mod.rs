@@ -19,7 +19,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use drywire_core::{Instant, Rng, Seed};
 
 pub use config::StackConfig;
-pub use datagram::{ReceivedDatagram, UdpConfig, UdpHandle, UdpSendError};
+pub use datagram::{DatagramError, ReceivedDatagram, UdpConfig, UdpHandle, UdpSendError};
 pub use statistics::Statistics;
 
 use datagram::UdpSocket;
@@ -53,7 +53,7 @@ pub enum StackEvent {
     Connection(ConnectionHandle),
     /// Connections wait for [`Stack::accept`].
     Accept(ListenerHandle),
-    /// Datagrams wait for [`Stack::recv_datagram`].
+    /// Datagrams wait for [`Stack::recv_datagram`], or an error about one for [`Stack::take_datagram_error`].
     Datagram(UdpHandle),
 }
 

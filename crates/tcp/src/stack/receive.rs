@@ -6,7 +6,7 @@ use drywire_core::Instant;
 
 use super::demux::Target;
 use super::time_wait::Answer;
-use super::{ListenerHandle, Stack, StackEvent, find_bound};
+use super::{DatagramError, ListenerHandle, Stack, StackEvent, find_bound};
 use crate::four_tuple::FourTuple;
 use crate::icmp::{self, Message};
 use crate::ip::{self, Ecn, Packet, Protocol};
@@ -227,6 +227,9 @@ impl Stack {
             Some(Message::Error(kind, quoted)) if quoted.header.protocol == Protocol::TCP => {
                 self.on_icmp_error(kind, &quoted);
             }
+            Some(Message::Error(kind, quoted)) if quoted.header.protocol == Protocol::UDP => {
+                self.on_icmp_error_to_datagram(kind, &quoted);
+            }
             Some(_) => self.statistics.icmp_ignored += 1,
         }
     }
@@ -263,6 +266,22 @@ impl Stack {
             socket.connection.handle_icmp(self.now, IcmpError { kind, seq });
         }
         self.mark_ready(key);
+    }
+
+    /// RFC 1122 4.1.3.3: the socket that has sent the quoted datagram is told.
+    fn on_icmp_error_to_datagram(&mut self, kind: IcmpErrorKind, quoted: &Packet<'_>) {
+        let ports = quoted.payload.first_chunk().filter(|_| self.is_ours(quoted.header.source));
+        let told = ports.and_then(|[s0, s1, d0, d1]| {
+            let local = SocketAddr::new(quoted.header.source, u16::from_be_bytes([*s0, *s1]));
+            let destination = SocketAddr::new(quoted.header.destination, u16::from_be_bytes([*d0, *d1]));
+            Some((find_bound(&self.bound, local)?, DatagramError { destination, kind }))
+        });
+        let Some((key, error)) = told else {
+            self.statistics.icmp_ignored += 1;
+            return;
+        };
+        self.statistics.icmp_errors += 1;
+        self.report_datagram_error(key, error);
     }
 
     fn on_datagram(&mut self, packet: &Packet<'_>, bytes: &[u8], checksum: Checksum) {

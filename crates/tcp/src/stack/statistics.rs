@@ -50,9 +50,9 @@ pub struct Statistics {
     pub echo_replies: u64,
     /// ICMP messages that were cut off or whose checksum was wrong.
     pub icmp_malformed: u64,
-    /// ICMP errors that went to a connection.
+    /// ICMP errors that went to a connection or a datagram socket.
     pub icmp_errors: u64,
-    /// ICMP messages that say nothing to us: errors about no connection of ours, and other kinds.
+    /// ICMP messages that say nothing to us: errors about nothing of ours, and other kinds.
     pub icmp_ignored: u64,
 
     /// RSTs that were sent for closed ports.
