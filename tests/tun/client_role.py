@@ -18,32 +18,6 @@ OURS4, OURS6 = "10.79.0.2", "fd00:79::2"
 NEAR, BEHIND = ("10.79.0.1", "fd00:79::1"), ("10.78.0.2", "fd00:78::2")
 
 
-class Client:
-    """How drywire is called, and the device that it is called with: one that stays when it ends."""
-
-    def __init__(self, binary, offload):
-        self.offload = offload
-        self.options = ["--runtime", "tun", "--tun-name", "dry1", "--tun-address", f"{OURS4}/24",
-                        "--tun-address", f"{OURS6}/64", *(["--tun-offload"] if offload else [])]
-        self.binary = binary
-
-    def __enter__(self):
-        must("ip", "-n", HOST, "tuntap", "add", "dry1", "mode", "tun")
-        addresses(HOST, "dry1", "10.79.0.1/24", "fd00:79::1/64")
-        return self
-
-    def __exit__(self, *_):
-        run("ip", "-n", HOST, "tuntap", "del", "dry1", "mode", "tun")
-
-    def call(self, command, *arguments, **more):
-        return inside(HOST, self.binary, command, *self.options, *arguments, **more)
-
-    def get(self, *arguments):
-        result = self.call("get", *arguments)
-        expect(result.returncode == 0, f"status {result.returncode}: {result.stderr}")
-        return result.stdout
-
-
 @contextlib.contextmanager
 def linux(namespace):
     process = subprocess.Popen(["ip", "netns", "exec", namespace, sys.executable, HERE / "peer.py"],
@@ -57,6 +31,36 @@ def linux(namespace):
             process.wait(10)
         except subprocess.TimeoutExpired:
             process.kill()
+
+
+class Client:
+    """How drywire is called, the device that it is called with, which stays when it ends, and whom it calls."""
+
+    def __init__(self, binary, offload):
+        self.offload = offload
+        self.options = ["--runtime", "tun", "--tun-name", "dry1", "--tun-address", f"{OURS4}/24",
+                        "--tun-address", f"{OURS6}/64", *(["--tun-offload"] if offload else [])]
+        self.binary = binary
+
+    def __enter__(self):
+        must("ip", "-n", HOST, "tuntap", "add", "dry1", "mode", "tun")
+        addresses(HOST, "dry1", "10.79.0.1/24", "fd00:79::1/64")
+        self.peers = contextlib.ExitStack()
+        for namespace in (HOST, FAR):
+            self.peers.enter_context(linux(namespace))
+        return self
+
+    def __exit__(self, *_):
+        self.peers.close()
+        run("ip", "-n", HOST, "tuntap", "del", "dry1", "mode", "tun")
+
+    def call(self, command, *arguments, **more):
+        return inside(HOST, self.binary, command, *self.options, *arguments, **more)
+
+    def get(self, *arguments):
+        result = self.call("get", *arguments)
+        expect(result.returncode == 0, f"status {result.returncode}: {result.stderr}")
+        return result.stdout
 
 
 def speed(length, begin):
@@ -85,40 +89,35 @@ def upload(client, address, length):
 
 
 def get_fetches_100_mb(client):
-    with linux(HOST):
-        return ", ".join(download(client, address, 100_000_000) for address in NEAR)
+    return ", ".join(download(client, address, 100_000_000) for address in NEAR)
 
 
 def get_sends_100_mb(client):
-    with linux(HOST):
-        return ", ".join(upload(client, address, 100_000_000) for address in NEAR)
+    return ", ".join(upload(client, address, 100_000_000) for address in NEAR)
 
 
 def the_server_closes_first(client):
-    with linux(HOST):
-        for address in NEAR:
-            download(client, address, 10_000, "?close")
+    for address in NEAR:
+        download(client, address, 10_000, "?close")
 
 
 def the_client_closes_first(client):
     """Our end of the stream arrives although the program ends: Linux is left with nothing, not even TIME-WAIT."""
-    with linux(HOST):
-        before = left_of(8000)
-        for address in NEAR:
-            download(client, address, 10_000)
-        becomes_empty(lambda: left_of(8000) - before, "the kernel still has")
+    before = left_of(8000)
+    for address in NEAR:
+        download(client, address, 10_000)
+    becomes_empty(lambda: left_of(8000) - before, "the kernel still has")
 
 
 def a_websocket_session_with_linux(client):
     lines = ["héllo", "x" * 60_000, "the last"]
-    with linux(HOST):
-        for address in NEAR:
-            # We close first, at the end of the input; then the server does.
-            for end in ("", "bye\n"):
-                said = "".join(f"{line}\n" for line in lines)
-                result = client.call("ws", f"ws://{url_host(address)}:8001/", input=(said + end).encode())
-                expect(result.returncode == 0, f"status {result.returncode}: {result.stderr}")
-                expect(result.stdout.decode() == said, f"{len(result.stdout)} bytes of {len(said.encode())}")
+    for address in NEAR:
+        # We close first, at the end of the input; then the server does.
+        for end in ("", "bye\n"):
+            said = "".join(f"{line}\n" for line in lines)
+            result = client.call("ws", f"ws://{url_host(address)}:8001/", input=(said + end).encode())
+            expect(result.returncode == 0, f"status {result.returncode}: {result.stderr}")
+            expect(result.stdout.decode() == said, f"{len(result.stdout)} bytes of {len(said.encode())}")
 
 
 def nobody_listens(client):
@@ -129,7 +128,7 @@ def nobody_listens(client):
 
 
 def over_a_bad_link(client, seed, address):
-    with bad_link(seed), linux(FAR):
+    with bad_link(seed):
         return ", ".join((download(client, address, 3_000_000), upload(client, address, 1_000_000)))
 
 
@@ -142,7 +141,7 @@ def from_a_bad_link_v6(client):
 
 
 def tshark_finds_nothing_in_a_client(client):
-    with linux(HOST), Capture("dry1") as capture:
+    with Capture("dry1") as capture:
         for address in NEAR:
             download(client, address, 1_000_000)
             upload(client, address, 200_000)

@@ -23,7 +23,8 @@
 //! # Out of scope
 //!
 //! Protocols. Addresses and routes of the kernel: `ip address add 10.77.0.1/24 dev dry0`, `ip link set dry0 up`. Several
-//! threads: a stack belongs to one, and a second device with a stack of its own is how more are used.
+//! threads: a stack belongs to one, and a second device with a stack of its own is how more are used. Datagrams: for those,
+//! run the stack by hand.
 //!
 //! # An echo server with a TCP of its own
 //!
