@@ -140,11 +140,48 @@ fn rfc_5961_7_challenges_are_limited() {
     assert_eq!(answered(&mut bench), 3);
 }
 
+fn urgent(seq: u32, pointer: u16, text: &[u8]) -> common::FromPeer {
+    let mut urgent = segment(ACK | Flags::URG, seq, 1001).data(text);
+    urgent.header.urgent = pointer;
+    urgent
+}
+
+/// RFC 9293 3.8.5: the user hears of urgent data when there is some or more of it (MUST-32), and can ask how much of it is
+/// left to be read (MUST-33), also before it has arrived.
+#[test]
+fn rfc_9293_3_8_5_the_user_is_told_of_urgent_data_and_how_far_it_goes() {
+    let mut bench = Bench::established();
+    assert_eq!((bench.end.urgent(), bench.events()), (0, vec![]));
+    bench.arrives(urgent(5001, 10, b"now!"));
+    assert_eq!((bench.end.urgent(), bench.events()), (10, vec![Event::Urgent]));
+    // The same again is no news, and an older pointer neither.
+    bench.arrives(urgent(5005, 6, b""));
+    bench.arrives(urgent(5005, 2, b""));
+    assert_eq!(bench.events(), []);
+    assert_eq!(bench.reads(), b"now!");
+    assert_eq!(bench.end.urgent(), 6);
+    bench.arrives(urgent(5005, 8, b"hurry"));
+    assert_eq!((bench.end.urgent(), bench.events()), (8, vec![Event::Urgent]));
+    bench.arrives(segment(ACK, 5010, 1001).data(b" up and wait"));
+    assert_eq!(bench.reads().len(), 17);
+    assert_eq!((bench.end.urgent(), bench.events()), (0, vec![]));
+    // What lies behind the end is not urgent, however much of it there is.
+    bench.arrives(urgent(5022, 0, b"calm"));
+    assert_eq!((bench.end.urgent(), bench.events()), (0, vec![]));
+}
+
+/// RFC 5961 3.2: one in the window is challenged; one behind it, though its acknowledgment would count, gets no answer.
+#[test]
+fn rfc_5961_3_2_a_reset_at_the_right_edge_of_the_window_is_dropped() {
+    let mut bench = Bench::established();
+    assert_eq!(bench.arrives(segment(RST, 15_000, 0)).len(), 1);
+    assert_eq!(bench.arrives(segment(RST, 15_001, 0)), [""; 0]);
+    assert_eq!(bench.end.state(), State::Established);
+}
+
 #[test]
 fn urgent_data_is_delivered_in_line() {
     let mut bench = Bench::established();
-    let mut urgent = segment(ACK | Flags::URG, 5001, 1001).data(b"now!");
-    urgent.header.urgent = 2;
-    bench.arrives(urgent);
+    bench.arrives(urgent(5001, 2, b"now!"));
     assert_eq!(bench.reads(), b"now!");
 }

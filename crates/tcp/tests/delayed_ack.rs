@@ -76,12 +76,23 @@ fn a_fin_and_what_the_window_has_no_room_for_are_acknowledged_at_once() {
     assert_eq!(ended.arrives(segment(ACK | FIN, 5001, 1001).data(b"bye")).len(), 1);
 }
 
+/// RFC 5681 4.2 speaks of full-sized segments. Two small ones are none, also where nothing larger has come.
+#[test]
+fn rfc_5681_4_2_two_small_segments_are_not_two_full_ones() {
+    let mut bench = bench();
+    for seq in 5001..5005 {
+        assert_eq!(bench.arrives(segment(ACK, seq, 1001).data(b"x")), [""; 0]);
+    }
+    let (waited, sent) = bench.times_out();
+    assert_eq!((waited, sent.len()), (ms(40), 1));
+}
+
 #[test]
 fn the_first_acknowledgments_are_quick() {
     let mut bench = Bench::established_with(Config { quick_acks: 4, ..config() }, segment(SYN | ACK, 5000, 1001));
     // One of the four was that of the handshake.
     let answers: Vec<usize> =
-        (0..6).map(|n| bench.arrives(segment(ACK, 5001 + n * 10, 1001).data(&[0; 10])).len()).collect();
+        (0..6).map(|n| bench.arrives(segment(ACK, 5001 + n * 1000, 1001).data(&[0; 1000])).len()).collect();
     assert_eq!(answers, [1, 1, 1, 0, 1, 0]);
 }
 

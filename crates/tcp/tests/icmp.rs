@@ -5,7 +5,7 @@ mod common;
 use std::net::{Ipv6Addr, SocketAddr};
 
 use bytes::{Bytes, BytesMut};
-use common::{ACK, Bench, SYN, config, segment};
+use common::{ACK, Bench, SYN, config, ms, segment};
 use drywire_core::Instant;
 use drywire_tcp::{
     CloseReason, Config, Connection, Event, Flags, Header, IcmpError, IcmpErrorKind, Options, Segment, SeqNumber, State,
@@ -111,6 +111,24 @@ fn rfc_1191_6_3_the_path_mtu_never_grows_by_a_message() {
     for mtu in [1000, 1200, 1500, 65_535, u32::MAX] {
         assert!(bench.errs(too_big(mtu), 1001).is_empty());
     }
+}
+
+/// RFC 1191 6.3 and RFC 8201 4: paths change, so after ten minutes larger packets are tried again, and not before.
+#[test]
+fn rfc_1191_6_3_after_ten_minutes_the_old_size_is_tried_again() {
+    let mut bench = with_mss_1460();
+    bench.sends(3000);
+    bench.errs(too_big(1200), 1001);
+    bench.now += ms(1000);
+    bench.errs(too_big(1000), 1001);
+    bench.arrives(segment(ACK, 5001, 4001));
+    bench.now += ms(10 * 60 * 1000 - 1);
+    assert_eq!(lens(&bench.sends(1500)), [960, 540]);
+    bench.arrives(segment(ACK, 5001, 5501));
+    bench.now += ms(1);
+    assert_eq!(lens(&bench.sends(1500)), [1460, 40]);
+    // Still too large: the router says so again.
+    assert_eq!(lens(&bench.errs(too_big(1000), 5501)), [960, 540]);
 }
 
 #[test]

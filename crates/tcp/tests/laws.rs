@@ -249,7 +249,10 @@ impl Watch {
         assert!(self.end.unacknowledged() <= SEND_CAPACITY);
         assert!(self.end.recv().len() <= RECV_CAPACITY + self.appended, "law 3");
         while let Some(event) = self.end.poll_event() {
-            self.events.push(event);
+            // The only one that comes again and again.
+            if event != Event::Urgent {
+                self.events.push(event);
+            }
         }
         let order = |event: &Event| match event {
             Event::Established => 0,

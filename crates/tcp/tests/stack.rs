@@ -379,6 +379,21 @@ fn rfc_6191_2_a_later_syn_reopens_and_an_earlier_one_is_challenged() {
     }
 }
 
+/// RFC 6191 2: where the new connection would not use timestamps, only the sequence number counts.
+#[test]
+fn rfc_6191_2_timestamps_that_nobody_would_use_prove_nothing() {
+    for (seq, reopens) in [(4000, false), (6000, true)] {
+        let mut bench = Bench::new(StackConfig::default());
+        let connection = Config { timestamps: false, ..Config::default() };
+        let config = ListenerConfig { connection, ..ListenerConfig::default() };
+        let listener = bench.stack.listen(at(B4, 80), config).unwrap();
+        bench.time_wait(7, listener, Some(100));
+        let options = Options { timestamps: Some(Timestamps { value: 200, echo: 0 }), ..Options::default() };
+        bench.arrives(7, Header { options, ..header(Flags::SYN, seq, 0) }, b"");
+        assert_eq!(bench.stack.statistics().time_wait_reopened, u64::from(reopens), "{seq}");
+    }
+}
+
 #[test]
 fn time_wait_is_bounded_and_the_oldest_goes_first() {
     let mut bench = Bench::new(StackConfig { max_time_wait: 1, ..StackConfig::default() });

@@ -63,6 +63,7 @@ impl Connection {
             congestion,
             flight,
             rack,
+            rare,
             // State, as it is:
             local: _,
             remote: _,
@@ -120,6 +121,9 @@ impl Connection {
         *quick_acks = config.quick_acks;
         flight.forget_time(now);
         rack.forget_time(now);
+        if let Some(rare) = rare {
+            rare.forget_time(now);
+        }
         *taken = (*rcv_nxt, now);
         if let Some(echo) = echo {
             echo.forget_time(now);

@@ -2,6 +2,9 @@
 
 use super::Connection;
 
+/// RFC 9293 3.7.1.
+const DEFAULT_MSS: u32 = 536;
+
 impl Connection {
     /// Text of `len` bytes has arrived in order, with no gap before or behind it: its acknowledgment may wait for the
     /// next full segment or for something to send, but not long.
@@ -12,8 +15,10 @@ impl Connection {
         // A segment may come out of an offload, and is then several of the peer's.
         let most = u32::from(self.config.mss_for(self.local.is_ipv6()));
         self.rcv_mss = self.rcv_mss.max((len as u32).min(most));
-        // At least every second full-sized segment (SHLD-19).
-        let second = self.rcv_nxt.since(self.rcv_acked) > self.rcv_mss;
+        // At least every second full-sized segment (SHLD-19). Where only small ones have come, they are not full: no
+        // peer's are smaller than the default unless our window makes them so.
+        let full = self.rcv_mss.max(DEFAULT_MSS.min(most).min(self.rcv_capacity / 2));
+        let second = self.rcv_nxt.since(self.rcv_acked) > full;
         // A segment that is not full ends a message, or all that a window lets go. If our side lets messages pass without
         // an answer, nothing comes that is worth waiting for.
         let ends = (len as u32) < self.rcv_mss && self.waited_in_vain;

@@ -5,7 +5,6 @@ use drywire_core::Instant;
 
 use super::timestamps::OPTION_LEN;
 use super::{CloseReason, Connection};
-use crate::congestion::Controller;
 use crate::{Header, IcmpError, IcmpErrorKind, Input, State};
 
 /// Guesses at the MTU of a path whose router does not tell it (RFC 1191 7.1).
@@ -39,8 +38,7 @@ impl Connection {
 
     /// Sends smaller segments from now on, and what was too big again.
     ///
-    /// This is no sign of congestion, so the congestion window stays. The MSS never grows again: a connection that lives
-    /// for longer than its path is rare, and probing for more is optional (RFC 8201 4).
+    /// This is no sign of congestion, so the congestion window stays. After ten minutes the old size is tried again.
     fn on_packet_too_big(&mut self, mtu: u32) {
         let overhead = self.overhead();
         let sent = self.snd_mss + overhead;
@@ -50,12 +48,11 @@ impl Connection {
             0 => PLATEAUS.into_iter().find(|plateau| *plateau < sent).unwrap_or(MIN_IPV4),
             _ => mtu.max(MIN_IPV4),
         };
-        // It only ever shrinks (RFC 1191 6.3), and a SYN has no size to give.
+        // No message makes it grow (RFC 1191 3), and a SYN has no size to give.
         if mtu >= sent || !self.state.is_synchronized() {
             return;
         }
-        self.snd_mss = mtu - overhead;
-        self.congestion.set_mss(self.snd_mss);
+        self.on_narrow_path(mtu - overhead);
         // RFC 1191 6.5: all of what was sent at that size was dropped.
         self.go_back();
     }

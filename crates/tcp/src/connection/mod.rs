@@ -12,6 +12,7 @@ mod host;
 mod icmp;
 mod info;
 mod predict;
+mod rare;
 mod receive;
 mod recovery;
 mod timers;
@@ -42,17 +43,21 @@ pub use info::{Counters, Info};
 #[cfg(feature = "explore")]
 pub use canonical::Sequence;
 use ecn::Marking;
+use rare::Rare;
 use recovery::Recovery;
 use timers::Timers;
 use timestamps::Echo;
 use transmit::Reply;
 
-/// What a connection tells its user. Each comes at most once, in this order.
+/// What a connection tells its user. Each comes at most once, in this order, but for [`Event::Urgent`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Event {
     /// The handshake is over: bytes flow both ways.
     Established,
+    /// The peer has sent urgent data, or more of it (RFC 9293 3.8.5, MUST-32). It stands among the other bytes;
+    /// [`Connection::urgent`] tells how far it goes.
+    Urgent,
     /// The peer has closed its direction. Every byte before that is in [`Connection::recv`], which is marked finished.
     PeerFinished,
     /// The connection is gone. Bytes that arrived before may still be in [`Connection::recv`].
@@ -232,6 +237,7 @@ pub struct Connection {
     rack: Rack,
     recovery: Recovery,
     marking: Marking,
+    rare: Option<Box<Rare>>,
     counters: Counters,
     events: Events,
 }
@@ -240,6 +246,7 @@ pub struct Connection {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Events {
     established: bool,
+    urgent: bool,
     peer_finished: bool,
     closed: Option<CloseReason>,
 }
@@ -342,6 +349,7 @@ impl Connection {
             rack: Rack::new(),
             recovery: Recovery::new(isn),
             marking: Marking::new(),
+            rare: None,
             counters: Counters::default(),
             events: Events::default(),
             config,
@@ -352,6 +360,8 @@ impl Connection {
     pub fn poll_event(&mut self) -> Option<Event> {
         if core::mem::take(&mut self.events.established) {
             Some(Event::Established)
+        } else if core::mem::take(&mut self.events.urgent) {
+            Some(Event::Urgent)
         } else if core::mem::take(&mut self.events.peer_finished) {
             Some(Event::PeerFinished)
         } else {

@@ -28,6 +28,7 @@ impl Connection {
             && self.timers.persist.is_none()
             && self.recovery.is_quiet()
             && self.marking.is_settled()
+            && self.urgent_end().is_none()
             && self.expects_timestamps(text.timestamps)
     }
 

@@ -138,8 +138,8 @@ impl Connection {
         if flags.contains(Flags::RST) {
             if seq == self.rcv_nxt || self.config.omits(Rule::ResetSequence) {
                 self.on_reset();
-            } else {
-                // RFC 5961 3.2: in the window, but not where a genuine one would be.
+            } else if in_window {
+                // RFC 5961 3.2: in the window, but not where a genuine one would be. Beyond it there is no answer.
                 self.challenge();
             }
             return;
@@ -171,7 +171,9 @@ impl Connection {
         if in_window {
             self.receive_mark(segment, ecn);
         }
-        // Sixth, the URG bit: urgent data is delivered in line, as RFC 9293 3.8.5 lets the interface do. Seventh, the text.
+        // Sixth, the URG bit.
+        self.receive_urgent(header);
+        // Seventh, the text.
         self.receive_text(seq, segment);
     }
 

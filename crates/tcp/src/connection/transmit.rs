@@ -108,6 +108,7 @@ impl Connection {
             // An acknowledgment counts as a duplicate only without text (RFC 5681 2), so it goes first.
             return None;
         }
+        self.widen_path();
         let text = self.tail_probe().or_else(|| self.lost_text()).or_else(|| self.next_text())?;
         let end = text.seq + text.len as u32 + u32::from(text.fin);
         let offset = text.seq.since(self.snd_una) as usize;

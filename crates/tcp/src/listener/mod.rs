@@ -458,6 +458,11 @@ impl Listener {
         self.local
     }
 
+    /// Whether its connections use timestamps with peers that do.
+    pub(crate) fn uses_timestamps(&self) -> bool {
+        self.shared.timestamps
+    }
+
     /// How many handshakes are under way.
     pub fn handshakes(&self) -> usize {
         self.queue.len()

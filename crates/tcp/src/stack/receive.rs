@@ -12,7 +12,7 @@ use crate::icmp::{self, Message};
 use crate::ip::{self, Ecn, Packet, Protocol};
 use crate::segment::Checksum;
 use crate::slab::Key;
-use crate::{CloseReason, Event, IcmpError, IcmpErrorKind, ParseError, Segment, SeqNumber, udp};
+use crate::{CloseReason, Event, Flags, IcmpError, IcmpErrorKind, ParseError, Segment, SeqNumber, udp};
 
 impl Stack {
     /// Handles a packet of either version that has arrived from the link. What is not for us, malformed or unexpected is
@@ -117,7 +117,8 @@ impl Stack {
         *connection.challenge_allowance() = self.challenges.left;
         connection.handle_marked_segment(self.now, source, ecn, segment);
         self.challenges.left = *connection.challenge_allowance();
-        let changed = before != (connection.recv().len(), connection.unacknowledged());
+        let changed = before != (connection.recv().len(), connection.unacknowledged())
+            || segment.header.flags.contains(Flags::URG);
         if socket.released {
             // Nobody else asks. What aborts such a connection is data that nobody will read (RFC 2525 2.17).
             let aborted = core::iter::from_fn(|| connection.poll_event()).any(is_abort);
@@ -131,9 +132,11 @@ impl Stack {
 
     fn on_time_wait_segment(&mut self, key: Key, tuple: FourTuple, segment: &Segment<'_>) {
         self.statistics.segments_in_time_wait += 1;
+        let listener = find_bound(&self.listening, tuple.local()).and_then(|key| self.listeners.get(key));
+        let timestamps = listener.is_some_and(|socket| socket.listener.uses_timestamps());
         let Some(entry) = self.time_waits.get(key) else { return };
         let (now, snd_nxt, length) = (self.now, entry.rest.snd_nxt, entry.rest.length);
-        match entry.answer(segment) {
+        match entry.answer(segment, timestamps) {
             Answer::None => {}
             Answer::AcknowledgeFin => {
                 self.time_wait_timers.set(key.index(), Some(now + length));
@@ -147,7 +150,7 @@ impl Stack {
                 }
             }
             Answer::Reset => self.end_time_wait(key),
-            Answer::Reopen if find_bound(&self.listening, tuple.local()).is_some() => {
+            Answer::Reopen if listener.is_some() => {
                 self.statistics.time_wait_reopened += 1;
                 self.end_time_wait(key);
                 // What reopens is a SYN, whose mark means nothing.

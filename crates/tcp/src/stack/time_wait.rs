@@ -30,11 +30,13 @@ pub(super) enum Answer {
 }
 
 impl Entry {
-    pub(super) fn answer(&self, segment: &Segment<'_>) -> Answer {
+    /// `timestamps`: whether a new connection would use them, as far as it is ours to say.
+    pub(super) fn answer(&self, segment: &Segment<'_>, timestamps: bool) -> Answer {
         let header = &segment.header;
         let TimeWait { rcv_nxt, rcv_wnd, .. } = self.rest;
         // RFC 6191 looks at the SYN before everything else: its sequence number is that of another connection.
-        if header.flags.only(Flags::SYN | Flags::RST | Flags::ACK) == Flags::SYN && self.may_reopen(header) {
+        if header.flags.only(Flags::SYN | Flags::RST | Flags::ACK) == Flags::SYN && self.may_reopen(header, timestamps)
+        {
             return Answer::Reopen;
         }
         let len = segment.sequence_len();
@@ -57,9 +59,11 @@ impl Entry {
     }
 
     /// RFC 6191 2: whether a SYN is surely younger than everything of this connection.
-    fn may_reopen(&self, syn: &Header) -> bool {
+    ///
+    /// One that is not is challenged and not dropped, as Linux does: a peer that has restarted then resets what is left.
+    fn may_reopen(&self, syn: &Header, timestamps: bool) -> bool {
         let later_seq = syn.seq.after(self.rest.rcv_nxt);
-        match (self.rest.timestamps, syn.options.timestamps) {
+        match (self.rest.timestamps, syn.options.timestamps.filter(|_| timestamps)) {
             (Some((recent, _)), Some(theirs)) => {
                 let (theirs, recent) = (SeqNumber::new(theirs.value), SeqNumber::new(recent));
                 theirs.after(recent) || theirs == recent && later_seq
