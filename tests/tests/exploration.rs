@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use drywire::sim::Open;
 use drywire::sim::explore::{CounterExample, Exploration, Order, Property, Reading, Scope};
-use drywire::tcp::{Config, EcnMode};
+use drywire::tcp::{Config, EcnMode, KeepAlive};
 use drywire_tcp::Rule;
 
 /// What the normal run explores, to the end: several million states.
@@ -35,6 +35,13 @@ fn scopes() -> Vec<(&'static str, Scope)> {
                 tcp.user_timeout = Some(Duration::from_secs(2));
             }),
         ),
+        ("keep-alive of one end", {
+            // All distances are one second: with others, or at both ends, there is no end of states.
+            let second = Duration::from_secs(1);
+            let mut scope = Scope { losses: 1, channel: 2, ..both.clone() };
+            scope.tcp[0].keep_alive = Some(KeepAlive { idle: second, interval: second, count: 2 });
+            scope
+        }),
         ("Nagle", with(Scope { bytes: [2, 1], losses: 1, channel: 2, ..both.clone() }, |tcp| tcp.no_delay = false)),
         (
             "a window of one byte",
