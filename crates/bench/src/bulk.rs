@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clap::ValueEnum;
 use drywire_core::Instant;
 
 use crate::Side;
@@ -22,6 +23,9 @@ pub(crate) struct Arguments {
     /// Each receive and send buffer, in KiB.
     #[arg(long, default_value_t = 256)]
     buffer: usize,
+    /// How many packets drywire hands over at a time in its row with batches.
+    #[arg(long, default_value_t = 64)]
+    batch: usize,
     /// Runs one side alone.
     #[arg(long)]
     only: Option<Side>,
@@ -47,13 +51,14 @@ impl Run {
 pub(crate) fn run(arguments: &Arguments) {
     let (bytes, buffer) = (arguments.mib << 20, arguments.buffer << 10);
     println!("{} MiB one way, MTU 1500, checksums on, buffers of {} KiB", arguments.mib, arguments.buffer);
-    println!("{:>8} {:>10} {:>17} {:>14} {:>10}", "side", "Gbit/s", "least .. most", "ns a packet", "packets");
-    let mut runs = [(Side::Drywire, Vec::new()), (Side::Smoltcp, Vec::new())];
+    println!("{:>14} {:>10} {:>17} {:>14} {:>10}", "side", "Gbit/s", "least .. most", "ns a packet", "packets");
+    let mut runs = [Side::Drywire, Side::DrywireBatch, Side::Smoltcp].map(|side| (side, Vec::new()));
     for _ in 0..arguments.runs {
         for (side, results) in &mut runs {
             if arguments.only.is_none_or(|only| only == *side) {
                 results.push(match side {
                     Side::Drywire => transfer(DrywireHost::pair(buffer), bytes),
+                    Side::DrywireBatch => transfer(DrywireHost::batching(buffer, arguments.batch), bytes),
                     Side::Smoltcp => transfer(SmoltcpHost::pair(buffer), bytes),
                 });
             }
@@ -63,14 +68,15 @@ pub(crate) fn run(arguments: &Arguments) {
         let speed = Summary::of(results.iter().map(Run::gbit_per_second).collect());
         let cost = Summary::of(results.iter().map(Run::nanos_per_packet).collect());
         if let Some(run) = results.first() {
-            let name = format!("{side:?}").to_lowercase();
+            let name = side.to_possible_value().expect("no side is hidden");
+            let name = name.get_name();
             let range = format!("{:.2} .. {:.2}", speed.least, speed.most);
-            println!("{name:>8} {:>10.2} {range:>17} {:>14.1} {:>10}", speed.median, cost.median, run.packets);
+            println!("{name:>14} {:>10.2} {range:>17} {:>14.1} {:>10}", speed.median, cost.median, run.packets);
         }
         speed.median
     });
     if arguments.only.is_none() {
-        println!("ratio of the medians: {:.2}", medians[0] / medians[1]);
+        println!("ratio of the medians: {:.2}, with batches {:.2}", medians[0] / medians[2], medians[1] / medians[2]);
     }
 }
 

@@ -12,6 +12,8 @@ pub(crate) struct DrywireHost {
     pub(crate) stack: Stack,
     pub(crate) connection: Option<ConnectionHandle>,
     listener: Option<ListenerHandle>,
+    /// How many packets it hands over at a time.
+    batch: usize,
 }
 
 pub(crate) const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
@@ -26,7 +28,13 @@ impl DrywireHost {
     pub(crate) fn new(address: IpAddr, seed: u64) -> Self {
         let mut stack = Stack::new(StackConfig::default(), &Seed::from(seed));
         stack.add_address(address);
-        Self { stack, connection: None, listener: None }
+        Self { stack, connection: None, listener: None, batch: 1 }
+    }
+
+    /// A pair that hands over up to `batch` packets at a time.
+    pub(crate) fn batching(buffer: usize, batch: usize) -> (Self, Self) {
+        let (client, server) = Self::pair(buffer);
+        (Self { batch, ..client }, Self { batch, ..server })
     }
 
     pub(crate) fn listen(&mut self, config: ListenerConfig) -> ListenerHandle {
@@ -47,9 +55,9 @@ impl Host for DrywireHost {
     }
 
     fn ingress(&mut self, now: Instant, inbox: &mut Wire, _outbox: &mut Wire) {
-        while let Some(packet) = inbox.pop() {
-            self.stack.handle_packet(now, &packet);
-            inbox.recycle(packet);
+        while let Some(train) = inbox.pop() {
+            self.stack.handle_packets(now, train.packets());
+            inbox.recycle(train.bytes);
         }
         if self.stack.poll_timeout().is_some_and(|at| at <= now) {
             self.stack.handle_timeout(now);
@@ -61,14 +69,14 @@ impl Host for DrywireHost {
     }
 
     fn egress(&mut self, now: Instant, outbox: &mut Wire) {
-        let mut packet = outbox.buffer();
-        packet.clear();
-        while self.stack.poll_transmit(now, &mut packet).is_some() {
-            outbox.push(packet);
-            packet = outbox.buffer();
-            packet.clear();
+        let mut buffer = outbox.buffer();
+        buffer.clear();
+        while let Some(batch) = self.stack.poll_transmit_batch(now, self.batch, &mut buffer) {
+            outbox.push_train(buffer, batch.first.len);
+            buffer = outbox.buffer();
+            buffer.clear();
         }
-        outbox.recycle(packet);
+        outbox.recycle(buffer);
     }
 
     fn poll_timeout(&mut self, _now: Instant) -> Option<Instant> {

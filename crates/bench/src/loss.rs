@@ -75,7 +75,7 @@ struct Path {
 
 impl Path {
     fn take(&mut self, now: Instant, wire: &mut Wire) {
-        while let Some(packet) = wire.pop() {
+        while let Some(packet) = wire.pop().map(|train| train.bytes) {
             let occupied = Duration::from_nanos(packet.len() as u64 * self.nanos_per_byte);
             self.free_at = self.free_at.max(now) + occupied;
             if self.rng.chance(self.loss_percent, 100) {

@@ -43,7 +43,10 @@ enum What {
 /// The implementations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Side {
+    /// Packet by packet.
     Drywire,
+    /// Several packets at a time.
+    DrywireBatch,
     Smoltcp,
 }
 

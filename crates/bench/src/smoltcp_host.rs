@@ -126,7 +126,7 @@ impl Device for Link<'_> {
         Self: 'a;
 
     fn receive(&mut self, _now: Micros) -> Option<(Received<'_>, Slot<'_>)> {
-        let packet = self.inbox.pop()?;
+        let packet = self.inbox.pop()?.bytes;
         Some((Received { packet, inbox: self.inbox }, Slot(self.outbox)))
     }
 

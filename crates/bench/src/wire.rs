@@ -8,10 +8,26 @@ use bytes::BytesMut;
 /// for packets.
 #[derive(Default)]
 pub(crate) struct Wire {
-    queue: VecDeque<BytesMut>,
-    pub(crate) spare: Vec<BytesMut>,
+    queue: VecDeque<Train>,
+    spare: Vec<BytesMut>,
     pub(crate) packets: u64,
 }
+
+/// Packets in one buffer, one behind the other, as whoever sent them has handed them over.
+pub(crate) struct Train {
+    pub(crate) bytes: BytesMut,
+    /// The length of each packet but the last, which may be shorter.
+    each: usize,
+}
+
+impl Train {
+    pub(crate) fn packets(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.bytes.chunks(self.each)
+    }
+}
+
+/// No packet is longer, however many travel together.
+const MTU: usize = 1500;
 
 impl Wire {
     /// A buffer to write a packet to, with whatever an earlier one has left in it.
@@ -19,12 +35,21 @@ impl Wire {
         self.spare.pop().unwrap_or_else(|| BytesMut::with_capacity(2048))
     }
 
+    /// Takes one packet.
     pub(crate) fn push(&mut self, packet: BytesMut) {
-        self.packets += 1;
-        self.queue.push_back(packet);
+        let each = packet.len();
+        self.push_train(packet, each);
     }
 
-    pub(crate) fn pop(&mut self) -> Option<BytesMut> {
+    /// Takes packets of `each` bytes, the last of which may be shorter.
+    pub(crate) fn push_train(&mut self, bytes: BytesMut, each: usize) {
+        assert!(each <= MTU, "a packet is longer than the MTU");
+        let train = Train { bytes, each };
+        self.packets += train.packets().len() as u64;
+        self.queue.push_back(train);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Train> {
         self.queue.pop_front()
     }
 

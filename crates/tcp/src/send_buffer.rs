@@ -3,7 +3,7 @@
 use alloc::collections::VecDeque;
 use core::fmt;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 /// The bytes from SND.UNA on: those in flight, then those not yet sent.
 ///
@@ -82,8 +82,8 @@ impl SendBuffer {
         };
     }
 
-    /// Appends the `len` bytes at `offset` (or as many as there are) to `out`.
-    pub(crate) fn copy_to(&mut self, offset: usize, len: usize, out: &mut BytesMut) {
+    /// The `len` bytes at `offset` (or as many as there are), piece by piece.
+    pub(crate) fn pieces(&mut self, offset: usize, len: usize) -> Pieces<'_> {
         // What lies behind the cursor is a retransmission: it is found from the front and leaves the cursor alone.
         let ahead = offset >= self.cursor.start;
         let mut at = if ahead { self.cursor } else { Cursor::default() };
@@ -96,18 +96,7 @@ impl SendBuffer {
         if ahead {
             self.cursor = at;
         }
-        let (mut skip, mut left) = (offset - at.start, len);
-        let pieces = self.chunks.range(at.index..).map(|chunk| &chunk[..]).chain([&self.tail[..]]);
-        for piece in pieces {
-            let piece = piece.get(skip..).unwrap_or(&[]);
-            let n = left.min(piece.len());
-            out.put_slice(&piece[..n]);
-            skip = 0;
-            left -= n;
-            if left == 0 {
-                return;
-            }
-        }
+        Pieces { buffer: self, index: at.index, skip: offset - at.start, left: len }
     }
 
     /// Sending starts again from the front.
@@ -132,6 +121,36 @@ impl SendBuffer {
             self.chunked += self.tail.len();
             self.chunks.push_back(self.tail.split().freeze());
         }
+    }
+}
+
+/// Iterator over a part of a [`SendBuffer`].
+#[derive(Clone, Debug)]
+pub(crate) struct Pieces<'a> {
+    buffer: &'a SendBuffer,
+    index: usize,
+    skip: usize,
+    left: usize,
+}
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.left == 0 {
+            return None;
+        }
+        let SendBuffer { chunks, tail, .. } = self.buffer;
+        let piece = match chunks.get(self.index) {
+            Some(chunk) => &chunk[..],
+            None if self.index == chunks.len() => &tail[..],
+            None => return None,
+        };
+        let piece = piece.get(self.skip..).unwrap_or(&[]);
+        let piece = &piece[..piece.len().min(self.left)];
+        (self.index, self.skip) = (self.index + 1, 0);
+        self.left -= piece.len();
+        Some(piece)
     }
 }
 
@@ -195,8 +214,7 @@ mod tests {
                     }
                     Op::Copy(at, n) => {
                         let at = if model.is_empty() { 0 } else { at % model.len() };
-                        let mut out = BytesMut::new();
-                        buffer.copy_to(at, n, &mut out);
+                        let out: Vec<u8> = buffer.pieces(at, n).flatten().copied().collect();
                         prop_assert_eq!(&out[..], &model[at..model.len().min(at + n)]);
                     }
                     Op::Rewind => buffer.rewind(),
@@ -213,10 +231,9 @@ mod tests {
         for _ in 0..100 {
             buffer.push(Bytes::from_static(&[7; SendBuffer::BY_REFERENCE]));
         }
-        let mut out = BytesMut::new();
-        buffer.copy_to(90 * 1024, 1024, &mut out);
+        assert_eq!(buffer.pieces(90 * 1024, 1024).count(), 1);
         assert_eq!(buffer.cursor.index, 90);
-        buffer.copy_to(0, 1024, &mut out);
+        assert_eq!(buffer.pieces(1, 1024).count(), 2);
         assert_eq!(buffer.cursor.index, 90);
         buffer.advance(10 * 1024 + 5);
         assert_eq!((buffer.cursor.index, buffer.cursor.start), (80, 80 * 1024 - 5));

@@ -39,6 +39,7 @@ use crate::{Config, Input, SeqNumber, State};
 pub(crate) use ecn::is_setup;
 pub(crate) use host::TimeWait;
 pub use info::{Counters, Info};
+pub(crate) use transmit::Room;
 
 #[cfg(feature = "explore")]
 pub use canonical::Sequence;
@@ -125,6 +126,28 @@ impl Transmit {
     /// What leaves as it is: nothing is to be cut, summed or marked.
     pub(crate) const fn whole(source: SocketAddr, destination: SocketAddr, len: usize) -> Self {
         Self { source, destination, len, gso_size: None, partial_checksum: false, ecn: Ecn::NotEct }
+    }
+}
+
+/// What [`Stack::poll_transmit_batch`](crate::Stack::poll_transmit_batch) appended: packets of one connection, one behind the
+/// other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Batch {
+    /// The first packet. The others are just like it, except that the last may be shorter.
+    pub first: Transmit,
+    /// The length of all packets together, in bytes.
+    pub len: usize,
+}
+
+impl Batch {
+    /// How many packets there are: at least one.
+    pub fn packets(&self) -> usize {
+        self.len.div_ceil(self.first.len.max(1))
+    }
+
+    /// The packets, one by one; `bytes` are those that were appended.
+    pub fn split<'a>(&self, bytes: &'a [u8]) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
+        bytes.chunks(self.first.len.max(1))
     }
 }
 

@@ -2,12 +2,15 @@
 
 use core::net::SocketAddr;
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use drywire_core::Instant;
 
-use super::{Connection, Transmit};
+use super::{Batch, Connection, Transmit};
 use crate::congestion::Controller;
+use crate::ip::Ecn;
 use crate::recovery::Sent;
+use crate::segment::Emitter;
+use crate::segment::checksum::Sum;
 use crate::{Flags, Header, Options, SackBlocks, SeqNumber, State};
 
 /// An RST that is due. It needs no state, so it outlives the connection.
@@ -19,7 +22,16 @@ pub(super) struct Reply {
 }
 
 /// An IP packet has 65,535 bytes at most, of which the two headers take up to 100.
-const MAX_OFFLOAD: u32 = 65_535 - 100;
+const MAX_OFFLOAD: usize = 65_535 - 100;
+
+/// What whoever sends segments has room for.
+#[derive(Clone, Copy)]
+pub(crate) struct Room {
+    /// At least one.
+    pub(crate) segments: usize,
+    /// So many bytes are left free before each, for a header.
+    pub(crate) before_each: usize,
+}
 
 /// What part of the stream a segment carries.
 #[derive(Clone, Copy)]
@@ -46,36 +58,45 @@ impl Connection {
     /// than one, and never more payload than the MSS unless [`Config::segmentation_offload`](crate::Config) is set. `None`,
     /// with nothing appended, if none is due.
     pub fn poll_transmit(&mut self, now: Instant, out: &mut BytesMut) -> Option<Transmit> {
+        self.poll_transmit_batch(now, Room { segments: 1, before_each: 0 }, out).map(|batch| batch.first)
+    }
+
+    /// The same for as many segments as there is room for, as far as they follow one another in the stream. The outcome is
+    /// that of as many calls of [`poll_transmit`](Self::poll_transmit).
+    pub(crate) fn poll_transmit_batch(&mut self, now: Instant, room: Room, out: &mut BytesMut) -> Option<Batch> {
         self.advance_clock(now);
-        if let Some(reply) = self.reply.take() {
-            self.counters.segments_sent += 1;
-            return Some(self.transmit_reset(&reply, out));
-        }
-        let to = self.remote?;
-        let sent = match self.state {
-            State::Closed | State::Listen => None,
-            State::SynSent | State::SynReceived => self.transmit_syn(to, out),
-            _ => self.transmit_stream(to, out),
-        };
-        let sent = sent.or_else(|| self.transmit_ack(to, out));
-        self.counters.segments_sent += u64::from(sent.is_some());
-        sent.or_else(|| {
+        let start = out.len();
+        let sent = self.transmit_reply(room, out).or_else(|| {
+            let to = self.remote?;
+            let sent = match self.state {
+                State::Closed | State::Listen => None,
+                State::SynSent | State::SynReceived => self.transmit_syn(to, room, out),
+                _ => self.transmit_stream(to, room, out),
+            };
+            sent.or_else(|| self.transmit_ack(to, room, out))
+        });
+        let Some(first) = sent else {
             // Law 3: an idle connection holds no buffers.
             self.send.release();
             self.flight.release();
             self.recv.release();
-            None
-        })
+            return None;
+        };
+        let batch = Batch { first, len: out.len() - start };
+        self.counters.segments_sent += batch.packets() as u64;
+        Some(batch)
     }
 
-    fn transmit_reset(&self, reply: &Reply, out: &mut BytesMut) -> Transmit {
+    /// The RST that is due.
+    fn transmit_reply(&mut self, room: Room, out: &mut BytesMut) -> Option<Transmit> {
+        let reply = self.reply.take()?;
         let flags = if reply.ack.is_some() { Flags::RST | Flags::ACK } else { Flags::RST };
         let header = Header { seq: reply.seq, ack: reply.ack.unwrap_or_default(), flags, ..self.header(reply.to) };
-        self.emit(reply.to, header, out)
+        Some(self.emit(reply.to, &header, room, out))
     }
 
     /// The SYN or SYN-ACK (RFC 9293 3.5), the first time and again.
-    fn transmit_syn(&mut self, to: SocketAddr, out: &mut BytesMut) -> Option<Transmit> {
+    fn transmit_syn(&mut self, to: SocketAddr, room: Room, out: &mut BytesMut) -> Option<Transmit> {
         if self.snd_nxt != self.iss {
             return None;
         }
@@ -99,53 +120,84 @@ impl Connection {
         self.counters.segments_retransmitted += u64::from(self.snd_max != self.iss);
         self.snd_nxt = self.iss + 1;
         self.mark_sent(Kind::New, self.iss, self.iss, self.snd_nxt);
-        Some(self.emit(to, header, out))
+        Some(self.emit(to, &header, room, out))
     }
 
     /// New data, data again, a probe or a FIN.
-    fn transmit_stream(&mut self, to: SocketAddr, out: &mut BytesMut) -> Option<Transmit> {
+    fn transmit_stream(&mut self, to: SocketAddr, room: Room, out: &mut BytesMut) -> Option<Transmit> {
         if self.duplicate_acks > 0 {
             // An acknowledgment counts as a duplicate only without text (RFC 5681 2), so it goes first.
             return None;
         }
         self.widen_path();
-        let text = self.tail_probe().or_else(|| self.lost_text()).or_else(|| self.next_text())?;
+        let most = if self.may_run() { room.segments } else { 1 };
+        let text = self.tail_probe().or_else(|| self.lost_text()).or_else(|| self.next_text(most))?;
         let end = text.seq + text.len as u32 + u32::from(text.fin);
-        let offset = text.seq.since(self.snd_una) as usize;
-        let mut flags = Flags::ACK;
-        if text.fin {
-            flags |= Flags::FIN;
-        }
-        if text.len > 0 && offset + text.len == self.send.len() {
-            // The last buffered data (RFC 9293 3.9.1.2).
-            flags |= Flags::PSH;
-        }
         let is_new = text.kind == Kind::New && text.len > 0 && !text.seq.before(self.snd_max);
-        let (ecn, cwr) = self.mark_text(is_new);
-        flags |= cwr;
+        let mark = self.mark_text(is_new);
         if text.kind == Kind::New && text.len % self.snd_mss as usize != 0 && !text.fin {
             self.snd_sml = end;
         }
         self.count_text(text);
-        let header = self.stream_header(to, text.seq, flags, text.len);
         self.mark_sent(text.kind, text.seq, text.seq + text.len as u32, end);
-        let start = out.len();
-        let send = &mut self.send;
-        let (source, destination) = (self.local.ip(), to.ip());
-        let copy = |out: &mut BytesMut| send.copy_to(offset, text.len, out);
-        let partial_checksum = self.config.checksum_offload;
-        if partial_checksum {
-            header.emit_partial_with(source, destination, out, text.len, copy);
-        } else {
-            header.emit_with(source, destination, out, text.len, copy);
+        Some(self.emit_text(to, text, mark, room, out))
+    }
+
+    /// Writes text that leaves: as one segment, which may be one to be cut by the link, or as a run of them.
+    fn emit_text(
+        &mut self,
+        to: SocketAddr,
+        text: Text,
+        (ecn, cwr): (Ecn, Flags),
+        room: Room,
+        out: &mut BytesMut,
+    ) -> Transmit {
+        let offset = text.seq.since(self.snd_una) as usize;
+        let mss = self.snd_mss as usize;
+        let mut last = Flags::NONE;
+        if text.fin {
+            last |= Flags::FIN;
+        }
+        if text.len > 0 && offset + text.len == self.send.len() {
+            // The last buffered data (RFC 9293 3.9.1.2).
+            last |= Flags::PSH;
+        }
+        let offload = self.config.segmentation_offload;
+        let each = if offload { text.len } else { text.len.min(mss) };
+        let header = self.stream_header(to, text.seq, Flags::ACK | cwr, text.len);
+        let header_len = header.wire_len();
+        let (source, partial_checksum) = (self.local.ip(), self.config.checksum_offload);
+        let mut emitter = Emitter::new(&header, source, to.ip(), partial_checksum);
+        let (mut done, mut left) = (0, text.len);
+        out.reserve(text.len.div_ceil(each.max(1)).max(1) * (room.before_each + header_len) + text.len);
+        loop {
+            let len = left.min(each);
+            left -= len;
+            if left == 0 {
+                emitter.set_flags(header.flags | last);
+            }
+            let pieces = self.send.pieces(offset + done, len);
+            let mut sum = Sum::default();
+            if !partial_checksum {
+                pieces.clone().for_each(|piece| sum.add(piece));
+            }
+            out.put_bytes(0, room.before_each);
+            emitter.put_header(len, sum, out);
+            pieces.for_each(|piece| out.put_slice(piece));
+            if left == 0 {
+                break;
+            }
+            done += len;
+            emitter.advance(len as u32);
         }
         // The MSS is one of 16 bits.
-        let gso_size = (text.len > self.snd_mss as usize).then_some(self.snd_mss as u16);
-        Some(Transmit { gso_size, partial_checksum, ecn, ..Transmit::whole(self.local, to, out.len() - start) })
+        let gso_size = (each > mss).then_some(self.snd_mss as u16);
+        let len = room.before_each + header_len + each;
+        Transmit { gso_size, partial_checksum, ecn, ..Transmit::whole(self.local, to, len) }
     }
 
     /// An acknowledgment on its own, for whatever reason.
-    fn transmit_ack(&mut self, to: SocketAddr, out: &mut BytesMut) -> Option<Transmit> {
+    fn transmit_ack(&mut self, to: SocketAddr, room: Room, out: &mut BytesMut) -> Option<Transmit> {
         let mut seq = self.pure_ack_seq();
         if self.duplicate_acks > 0 {
             self.duplicate_acks -= 1;
@@ -158,7 +210,7 @@ impl Connection {
             return None;
         }
         let header = self.stream_header(to, seq, Flags::ACK, 0);
-        Some(self.emit(to, header, out))
+        Some(self.emit(to, &header, room, out))
     }
 
     /// The first segment that is known to be lost, if the congestion window lets it go (RFC 6675 4, NextSeg rule 1).
@@ -210,8 +262,9 @@ impl Connection {
         pipe == 0 || pipe.saturating_add(bytes) <= self.cwnd()
     }
 
-    /// What is next in line, if both windows and the sender's silly window avoidance let it go; moves SND.NXT.
-    fn next_text(&mut self) -> Option<Text> {
+    /// What is next in line, `most` segments of it, if both windows and the sender's silly window avoidance let it go; moves
+    /// SND.NXT.
+    fn next_text(&mut self, most: usize) -> Option<Text> {
         if self.flight.lost_segments() > 0 || self.is_paused() {
             // What is lost goes first.
             return None;
@@ -231,19 +284,20 @@ impl Connection {
         }
         let window = self.snd_wnd.saturating_sub(offset);
         let usable = window.min(self.cwnd().saturating_sub(self.pipe()));
-        let mut len = unsent.min(self.largest_text()).min(usable as usize);
+        let mut len = unsent.min(self.largest_text(most)).min(usable as usize);
         // What was sent before is sent again even where little of it fits into the peer's window, but the congestion
         // window makes no small segments.
         let again = seq.before(self.snd_max) && usable == window;
+        // A FIN takes a place in the window, too, but none in the network.
+        let mut fin = fin_unsent && len == unsent && window as usize > len;
         if len > self.snd_mss as usize {
             // What remains behind the last full segment goes along only if it would also leave on its own.
             let rest = len % self.snd_mss as usize;
-            if rest > 0 && !self.is_worth_sending(rest, rest + unsent - len, fin_unsent, again) {
+            if rest > 0 && !self.is_worth_sending(rest, rest + unsent - len, fin, again) {
                 len -= rest;
+                fin = false;
             }
         }
-        // A FIN takes a place in the window, too, but none in the network.
-        let fin = fin_unsent && len == unsent && window as usize > len;
         let forced = core::mem::take(&mut self.probe) && offset == 0;
         if (forced && window > 0) || self.is_worth_sending(len, unsent, fin, again) {
             self.timers.stop_persist();
@@ -264,12 +318,22 @@ impl Connection {
         None
     }
 
-    /// How much text one segment may carry: the MSS, or as many times that as fit into an IP packet.
-    fn largest_text(&self) -> usize {
+    /// How much text may leave at once: that of `most` segments, or as many MSS as fit into an IP packet that is to be cut.
+    fn largest_text(&self, most: usize) -> usize {
+        let mss = self.snd_mss as usize;
         // Only the first of several may have the CWR bit, so it stands on one alone.
-        let several = self.config.segmentation_offload && !self.marking.tells_reduction();
-        let most = if several { MAX_OFFLOAD / self.snd_mss } else { 1 };
-        (self.snd_mss * most.max(1)) as usize
+        let offload = self.config.segmentation_offload && !self.marking.tells_reduction();
+        let most = if offload { MAX_OFFLOAD / mss } else { most };
+        mss * most.max(1)
+    }
+
+    /// Whether the segments that follow one another now are alike: nothing is to be sent again, asked, told or reported.
+    fn may_run(&self) -> bool {
+        self.recovery.is_quiet()
+            && self.snd_nxt == self.snd_max
+            && !self.probe
+            && !self.marking.tells_reduction()
+            && self.reporter.is_empty()
     }
 
     /// RFC 9293 3.8.6.2.1: a full segment, all that there is if Nagle's algorithm lets it go, or half of the largest
@@ -302,8 +366,10 @@ impl Connection {
 
     fn count_text(&mut self, text: Text) {
         let again = text.seq.before(self.snd_max);
+        let each = if self.config.segmentation_offload { text.len } else { self.snd_mss as usize };
+        let segments = text.len.div_ceil(each.max(1));
         let (len, counters) = (text.len as u64, &mut self.counters);
-        counters.data_segments_sent += u64::from(len > 0);
+        counters.data_segments_sent += segments as u64;
         counters.bytes_sent += len;
         counters.segments_retransmitted += u64::from(again);
         counters.bytes_retransmitted += if again { len } else { 0 };
@@ -378,8 +444,10 @@ impl Connection {
         Header { source_port: self.local.port(), destination_port: to.port(), ..Header::default() }
     }
 
-    fn emit(&self, to: SocketAddr, header: Header, out: &mut BytesMut) -> Transmit {
-        header.emit_with(self.local.ip(), to.ip(), out, 0, |_| {});
-        Transmit::whole(self.local, to, header.wire_len())
+    fn emit(&self, to: SocketAddr, header: &Header, room: Room, out: &mut BytesMut) -> Transmit {
+        let start = out.len();
+        out.put_bytes(0, room.before_each);
+        Emitter::new(header, self.local.ip(), to.ip(), false).put_header(0, Sum::default(), out);
+        Transmit::whole(self.local, to, out.len() - start)
     }
 }

@@ -62,6 +62,18 @@ impl Sum {
         self.total += u64::from(number.to_be());
     }
 
+    /// Adds what `other` has added up. What came before must be even.
+    pub(crate) fn add_sum(&mut self, other: Self) {
+        debug_assert!(!self.odd, "a sum begins at an even offset");
+        self.total += other.total;
+    }
+
+    /// As if `after` had been added in the place of `before` (RFC 1624).
+    pub(crate) fn replace_number(&mut self, before: u32, after: u32) {
+        self.add_number(!before);
+        self.add_number(after);
+    }
+
     /// Of the pseudo-header, but for the length, which is to be added as a number: RFC 9293 3.1 has 16 bits for it and RFC 8200
     /// 8.1 has 32, and the sums agree.
     pub(crate) fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: Protocol) -> Self {
@@ -121,14 +133,6 @@ pub(crate) fn transport(source: IpAddr, destination: IpAddr, protocol: Protocol,
     sum.add_number(bytes.len() as u32);
     sum.add(bytes);
     sum.finish()
-}
-
-/// What stands in the checksum field of a segment of `len` bytes when the rest of the sum is left to others: the
-/// pseudo-header's part of it.
-pub(crate) fn partial(source: IpAddr, destination: IpAddr, len: usize) -> u16 {
-    let mut sum = Sum::pseudo_header(source, destination, Protocol::TCP);
-    sum.add_number(len as u32);
-    !sum.finish()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The segment codec (RFC 9293 3.1).
 
 pub(crate) mod checksum;
+mod emit;
 mod options;
 mod text;
 
@@ -11,10 +12,13 @@ use core::ops::{BitOr, BitOrAssign};
 use bytes::{BufMut, BytesMut};
 
 pub(crate) use checksum::Checksum;
+pub(crate) use emit::Emitter;
 pub use options::{Options, SackBlocks, Timestamps};
 pub(crate) use text::TextSegment;
 
 use crate::SeqNumber;
+use checksum::Sum;
+use emit::Words;
 
 /// The control bits of a header (RFC 9293 3.1).
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -141,57 +145,18 @@ impl Header {
         Self::MIN_LEN + self.options.padded_len()
     }
 
-    /// Appends the header with a checksum of zero.
-    fn put(&self, out: &mut BytesMut) {
-        let words = (self.wire_len() / 4) as u8;
-        let mut fixed = [0; Self::MIN_LEN];
-        fixed[0..2].copy_from_slice(&self.source_port.to_be_bytes());
-        fixed[2..4].copy_from_slice(&self.destination_port.to_be_bytes());
-        fixed[4..8].copy_from_slice(&self.seq.value().to_be_bytes());
-        fixed[8..12].copy_from_slice(&self.ack.value().to_be_bytes());
+    /// The header as it stands on the wire, with a checksum of zero.
+    fn words(&self) -> Words {
+        let mut words = Words::default();
+        words.push_halves(self.source_port, self.destination_port);
+        words.push(self.seq.value());
+        words.push(self.ack.value());
         // The reserved bits are sent as zero (RFC 9293 3.1).
-        fixed[12] = words << 4;
-        fixed[13] = self.flags.bits();
-        fixed[14..16].copy_from_slice(&self.window.to_be_bytes());
-        fixed[18..20].copy_from_slice(&self.urgent.to_be_bytes());
-        out.put_slice(&fixed);
-        self.options.put(out);
-    }
-
-    /// Appends a whole segment, whose payload `payload` writes behind the header.
-    pub(crate) fn emit_with(
-        &self,
-        source: IpAddr,
-        destination: IpAddr,
-        out: &mut BytesMut,
-        payload_len: usize,
-        payload: impl FnOnce(&mut BytesMut),
-    ) {
-        out.reserve(self.wire_len() + payload_len);
-        let start = out.len();
-        self.put(out);
-        payload(out);
-        let segment = &mut out[start..];
-        let sum = checksum::segment(source, destination, segment);
-        segment[16..18].copy_from_slice(&sum.to_be_bytes());
-    }
-
-    /// The same, but with the pseudo-header's part of the checksum only: whoever sends it adds the rest.
-    pub(crate) fn emit_partial_with(
-        &self,
-        source: IpAddr,
-        destination: IpAddr,
-        out: &mut BytesMut,
-        payload_len: usize,
-        payload: impl FnOnce(&mut BytesMut),
-    ) {
-        let len = self.wire_len() + payload_len;
-        out.reserve(len);
-        let start = out.len();
-        self.put(out);
-        payload(out);
-        let sum = checksum::partial(source, destination, len);
-        out[start + 16..start + 18].copy_from_slice(&sum.to_be_bytes());
+        let offset = (self.wire_len() / 4) as u8;
+        words.push_halves(u16::from_be_bytes([offset << 4, self.flags.bits()]), self.window);
+        words.push_halves(0, self.urgent);
+        self.options.put(&mut words);
+        words
     }
 }
 
@@ -304,7 +269,11 @@ impl<'a> Segment<'a> {
     ///
     /// Addresses of two families give a checksum that no receiver accepts.
     pub fn emit(&self, source: IpAddr, destination: IpAddr, out: &mut BytesMut) {
-        self.header.emit_with(source, destination, out, self.payload.len(), |out| out.put_slice(self.payload));
+        let mut sum = Sum::default();
+        sum.add(self.payload);
+        out.reserve(self.header.wire_len() + self.payload.len());
+        Emitter::new(&self.header, source, destination, false).put_header(self.payload.len(), sum, out);
+        out.put_slice(self.payload);
     }
 
     /// SEG.LEN: how much sequence space the segment takes, SYN and FIN included (RFC 9293 3.4).

@@ -2,9 +2,8 @@
 
 use core::fmt;
 
-use bytes::{BufMut, BytesMut};
-
 use super::ParseError;
+use super::emit::Words;
 use crate::SeqNumber;
 
 const END: u8 = 0;
@@ -167,31 +166,27 @@ impl Options {
     /// Appends the options, each on a word boundary and padded in front by no-operations.
     ///
     /// This is Linux's order, which every middlebox has seen: MSS, SACK-permitted, timestamps, window scale, SACK.
-    pub(super) fn put(&self, out: &mut BytesMut) {
+    pub(super) fn put(&self, words: &mut Words) {
         if let Some(mss) = self.mss {
-            out.put_slice(&[MSS, 4]);
-            out.put_u16(mss);
-        }
-        match (self.timestamps.is_some(), self.sack_permitted) {
-            (true, true) => out.put_slice(&[SACK_PERMITTED, 2]),
-            (false, true) => out.put_slice(&[NO_OPERATION, NO_OPERATION, SACK_PERMITTED, 2]),
-            (true, false) => out.put_slice(&[NO_OPERATION, NO_OPERATION]),
-            (false, false) => {}
+            words.push_halves(u16::from_be_bytes([MSS, 4]), mss);
         }
         if let Some(timestamps) = self.timestamps {
-            out.put_slice(&[TIMESTAMPS, 10]);
-            out.put_u32(timestamps.value);
-            out.put_u32(timestamps.echo);
+            let before = if self.sack_permitted { [SACK_PERMITTED, 2] } else { [NO_OPERATION, NO_OPERATION] };
+            words.push(u32::from_be_bytes([before[0], before[1], TIMESTAMPS, 10]));
+            words.push(timestamps.value);
+            words.push(timestamps.echo);
+        } else if self.sack_permitted {
+            words.push(u32::from_be_bytes([NO_OPERATION, NO_OPERATION, SACK_PERMITTED, 2]));
         }
         if let Some(shift) = self.window_scale {
-            out.put_slice(&[NO_OPERATION, WINDOW_SCALE, 3, shift]);
+            words.push(u32::from_be_bytes([NO_OPERATION, WINDOW_SCALE, 3, shift]));
         }
         let blocks = self.fitting_sack();
         if !blocks.is_empty() {
-            out.put_slice(&[NO_OPERATION, NO_OPERATION, SACK, (2 + 8 * blocks.len()) as u8]);
+            words.push(u32::from_be_bytes([NO_OPERATION, NO_OPERATION, SACK, (2 + 8 * blocks.len()) as u8]));
             for (left, right) in blocks {
-                out.put_u32(left.value());
-                out.put_u32(right.value());
+                words.push(left.value());
+                words.push(right.value());
             }
         }
     }
