@@ -24,31 +24,13 @@ pub(crate) struct Sum {
 }
 
 impl Sum {
-    /// So many columns are added side by side, which is what the compiler needs to use vector instructions.
-    const COLUMNS: usize = 8;
-    /// A column holds the sum of 2^16 halves of words.
-    const MOST: usize = (Self::COLUMNS * 4) << 16;
+    /// The sum of the lower halves of so many words fits into 32 bits, and so does that of the upper ones.
+    const MOST: usize = 4 << 16;
 
     /// Adds the bytes that follow those already added. Pieces may be cut anywhere.
     pub(crate) fn add(&mut self, bytes: &[u8]) {
-        let mut sum = 0;
-        // Short pieces, such as addresses and headers, are not worth the columns.
-        let mut rest = bytes;
-        while rest.len() >= 4 * Self::COLUMNS {
-            let (part, behind) = rest.split_at(rest.len().min(Self::MOST));
-            let (blocks, left) = part.as_chunks::<{ 4 * Self::COLUMNS }>();
-            sum += add_columns(blocks);
-            rest = if behind.is_empty() { left } else { behind };
-        }
-        let (words, rest) = rest.as_chunks::<4>();
-        for word in words {
-            sum += u64::from(u32::from_ne_bytes(*word));
-        }
-        let (pairs, last) = rest.as_chunks::<2>();
-        for pair in pairs {
-            sum += u64::from(u16::from_ne_bytes(*pair));
-        }
-        if let [last] = last {
+        let mut sum: u64 = bytes.chunks(Self::MOST).map(add_words).sum();
+        if let [last] = bytes.as_chunks::<2>().1 {
             sum += u64::from(u16::from_ne_bytes([*last, 0]));
         }
         let sum = fold(sum);
@@ -94,23 +76,21 @@ impl Sum {
     }
 }
 
-/// The sum of the 16-bit words of at most 2^16 blocks.
+/// The sum of the whole 16-bit words of at most [`Sum::MOST`] bytes.
 ///
-/// Each column adds up whole 32-bit words, losing carries, and beside them their upper halves. What the lower halves add up
-/// to, which fits, is the difference: three operations for four bytes instead of four.
-fn add_columns(blocks: &[[u8; 4 * Sum::COLUMNS]]) -> u64 {
-    let mut wholes = [0_u32; Sum::COLUMNS];
-    let mut uppers = [0_u32; Sum::COLUMNS];
-    for block in blocks {
-        let (words, _) = block.as_chunks::<4>();
-        for ((whole, upper), word) in wholes.iter_mut().zip(&mut uppers).zip(words) {
-            let word = u32::from_ne_bytes(*word);
-            *whole = whole.wrapping_add(word);
-            *upper += word >> 16;
-        }
+/// It adds up 32-bit words, losing carries, and beside them their upper halves. What the lower halves add up to, which fits, is
+/// the difference: three operations for four bytes instead of four. The loop is so plain that the compiler makes vector
+/// instructions of it, of whatever width it may use.
+fn add_words(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<4>();
+    let (mut wholes, mut uppers) = (0_u32, 0_u32);
+    for word in words {
+        let word = u32::from_ne_bytes(*word);
+        wholes = wholes.wrapping_add(word);
+        uppers = uppers.wrapping_add(word >> 16);
     }
-    let columns = wholes.into_iter().zip(uppers);
-    columns.map(|(whole, upper)| u64::from(whole.wrapping_sub(upper << 16)) + u64::from(upper)).sum()
+    let pair = rest.first_chunk().map_or(0, |pair| u16::from_ne_bytes(*pair));
+    u64::from(wholes.wrapping_sub(uppers << 16)) + u64::from(uppers) + u64::from(pair)
 }
 
 /// Adds the carries back until 16 bits are left.
@@ -164,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_words_do_not_overflow_a_column() {
+    fn the_largest_words_do_not_overflow() {
         let bytes = alloc::vec![0xff; Sum::MOST + 100];
         let mut sum = Sum::default();
         sum.add(&bytes);
