@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use drywire_core::{Instant, Rng, Seed};
-use drywire_tcp::ip::Packet;
-use drywire_tcp::{Config, ConnectionHandle, Flags, ListenerConfig, ListenerHandle, Segment, Stack, StackConfig};
+use drywire_tcp::ip::{self, Ecn, Packet};
+use drywire_tcp::{
+    Config, ConnectionHandle, EcnMode, Flags, ListenerConfig, ListenerHandle, Segment, Stack, StackConfig,
+};
 use proptest::prelude::*;
 
 use common::pattern;
 
 const ADDRESSES: [[&str; 2]; 2] = [["192.0.2.1", "2001:db8::1"], ["192.0.2.2", "2001:db8::2"]];
 
-fn ip(text: &str) -> IpAddr {
+fn address_of(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
@@ -30,13 +32,13 @@ impl Hosts {
     fn new(config: &Config) -> Self {
         let mut stacks = [1, 2].map(|seed| Stack::new(StackConfig::default(), &Seed::from(seed)));
         for (stack, addresses) in stacks.iter_mut().zip(ADDRESSES) {
-            assert!(addresses.map(|address| stack.add_address(ip(address))) == [true; 2]);
+            assert!(addresses.map(|address| stack.add_address(address_of(address))) == [true; 2]);
         }
         let [client, server] = &mut stacks;
         let mut listeners = vec![];
         let mut opened = vec![];
         for address in ADDRESSES[1] {
-            let at = SocketAddr::new(ip(address), 80);
+            let at = SocketAddr::new(address_of(address), 80);
             let listener = ListenerConfig { connection: config.clone(), ..ListenerConfig::default() };
             listeners.push(server.listen(at, listener).unwrap());
             opened.extend([0; 2].map(|_| client.connect(Instant::ORIGIN, at, config.clone()).unwrap()));
@@ -98,6 +100,15 @@ fn apply(hosts: &mut Hosts, call: &Call) {
     }
 }
 
+/// The packet behind a router that is congested (RFC 3168 5), if its sender understands that.
+fn marked(packet: &Bytes) -> Bytes {
+    let Packet { header, payload } = Packet::parse(packet).unwrap();
+    let ecn = if header.ecn == Ecn::NotEct { Ecn::NotEct } else { Ecn::Ce };
+    let mut out = BytesMut::new();
+    ip::Header { ecn, ..header }.emit(payload, &mut out);
+    out.freeze()
+}
+
 /// Runs the same calls on two pairs of hosts over the same network. One pair hands over packets one by one, the other several
 /// at a time. Returns the numbers of packets and of batches.
 fn run(seed: u64, faults: u64, most: usize, config: &Config) -> (usize, usize) {
@@ -125,6 +136,9 @@ fn run(seed: u64, faults: u64, most: usize, config: &Config) -> (usize, usize) {
                 } else {
                     arrives.extend(core::iter::repeat_n(packet, 1 + usize::from(rng.chance(faults, 200))));
                 }
+            }
+            for packet in arrives.iter_mut().filter(|_| rng.chance(faults, 200)) {
+                *packet = marked(packet);
             }
             if let Some(packet) = arrives.last_mut().filter(|_| rng.chance(faults, 50)) {
                 let mut damaged = packet.to_vec();
@@ -157,11 +171,12 @@ fn run(seed: u64, faults: u64, most: usize, config: &Config) -> (usize, usize) {
 }
 
 fn config() -> impl Strategy<Value = Config> {
-    (any::<[bool; 4]>(), 0..20u16, 2000..200_000usize).prop_map(
-        |([sack, timestamps, no_delay, offload], mss, buffer)| Config {
+    (any::<[bool; 5]>(), 0..20u16, 2000..200_000usize).prop_map(
+        |([sack, timestamps, no_delay, offload, ecn], mss, buffer)| Config {
             sack,
             timestamps,
             no_delay,
+            ecn: if ecn { EcnMode::Request } else { EcnMode::Off },
             segmentation_offload: offload && buffer % 4 == 0,
             mss: 500 + 50 * mss,
             recv_capacity: buffer,

@@ -93,17 +93,13 @@ impl Emitter {
     /// Appends the header of a segment with `len` bytes of text that add up to `text`.
     pub(crate) fn put_header(&mut self, len: usize, text: Sum, out: &mut BytesMut) {
         let segment_len = (4 * self.words.len + len) as u32;
-        let checksum = match self.partial {
-            Some(mut sum) => {
-                sum.add_number(segment_len);
-                !sum.finish()
-            }
-            None => {
-                let mut sum = self.sum;
-                sum.add_number(segment_len);
-                sum.add_sum(text);
-                sum.finish()
-            }
+        let mut sum = self.partial.unwrap_or(self.sum);
+        sum.add_number(segment_len);
+        let checksum = if self.partial.is_some() {
+            !sum.finish()
+        } else {
+            sum.add_sum(text);
+            sum.finish()
         };
         let urgent = self.words.words[Self::CHECKSUM] & 0xffff;
         self.words.words[Self::CHECKSUM] = u32::from(checksum) << 16 | urgent;
