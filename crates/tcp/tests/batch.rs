@@ -122,17 +122,17 @@ fn run(seed: u64, faults: u64, most: usize, config: &Config) -> (usize, usize) {
             apply(&mut singly, &call);
             apply(&mut together, &call);
         }
-        for host in 0..2 {
+        for (host, late) in late.iter_mut().enumerate() {
             let (sent, _) = singly.sends(now, host, 1);
             let (mut again, trains) = together.sends(now, host, most);
             batches += trains;
             packets += sent.len();
             assert_eq!(sent, again, "packets of host {host}");
-            let mut arrives: Vec<Bytes> = core::mem::take(&mut late[host]);
+            let mut arrives: Vec<Bytes> = core::mem::take(late);
             for packet in again.drain(..) {
                 if rng.chance(faults, 100) {
                     // Lost, or later than those behind it.
-                    late[host].extend(rng.chance(1, 2).then_some(packet));
+                    late.extend(rng.chance(1, 2).then_some(packet));
                 } else {
                     arrives.extend(core::iter::repeat_n(packet, 1 + usize::from(rng.chance(faults, 200))));
                 }
@@ -147,7 +147,9 @@ fn run(seed: u64, faults: u64, most: usize, config: &Config) -> (usize, usize) {
                 *packet = damaged.into();
             }
             let to = 1 - host;
-            arrives.iter().for_each(|packet| singly.stacks[to].handle_packet(now, packet));
+            for packet in &arrives {
+                singly.stacks[to].handle_packet(now, packet);
+            }
             together.stacks[to].handle_packets(now, arrives.iter().map(|packet| &packet[..]));
         }
         singly.accept();
