@@ -54,7 +54,7 @@ def main():
             print(f"drywire get and drywire ws --runtime tun, {how}", flush=True)
             with client_role.Client(arguments.binary, offload) as client:
                 failed += run(client_role.CHECKS, client)
-        failed += run([rough.a_removed_device_ends_the_server], server_role.Server(arguments.binary, False))
+        failed += run([rough.a_removed_device_ends_the_server], arguments.binary)
     sys.exit(1 if failed else 0)
 
 

@@ -1,16 +1,14 @@
 """Linux serves, drywire asks: `drywire get` and `drywire ws` with `--runtime tun` against peer.py."""
 
-import base64
 import contextlib
-import hashlib
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 
-from lab import FAR, HERE, HOST, Capture, addresses, bad_link, becomes_empty, content, expect, inside, must, run, same, url_host
+from lab import (FAR, HERE, HOST, Capture, addresses, bad_link, becomes_empty, digest, digest_of_content, expect, inside, must,
+                 run, something_to_send, url_host)
 from server_role import SURPRISES, left_of
 
 OURS4, OURS6 = "10.79.0.2", "fd00:79::2"
@@ -72,19 +70,15 @@ def download(client, address, length, query=""):
         begin = time.monotonic()
         client.get("-o", file.name, f"http://{url_host(address)}:8000/bytes/{length}{query}")
         note = speed(length, begin)
-        same(file.read(), content(length))
+        expect(digest(file) == digest_of_content(length), "other bytes")
     return note
 
 
 def upload(client, address, length):
-    # Text, since -d leaves line breaks out.
-    data = base64.b64encode(os.urandom(length * 3 // 4))
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(data)
-        file.flush()
-        begin = time.monotonic()
-        answer = client.get("-X", "PUT", "-d", f"@{file.name}", f"http://{url_host(address)}:8000/sum")
-    expect(answer.decode() == hashlib.sha256(data).hexdigest(), f"Linux received something else: {answer}")
+    sent, digest_of_sent = something_to_send(length)
+    begin = time.monotonic()
+    answer = client.get("-X", "PUT", "-d", f"@{sent.name}", f"http://{url_host(address)}:8000/sum")
+    expect(answer.decode() == digest_of_sent, f"Linux received something else: {answer}")
     return speed(length, begin)
 
 

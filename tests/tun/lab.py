@@ -5,8 +5,10 @@
 The bad link is a veth pair under `tc netem` where the kernel has that, and else the relay impair.py.
 """
 
+import base64
 import contextlib
 import ctypes
+import functools
 import hashlib
 import os
 import re
@@ -62,9 +64,31 @@ def content(length):
     return (line * (length // len(line) + 1))[:length]
 
 
+@functools.cache
+def digest_of_content(length):
+    return hashlib.sha256(content(length)).hexdigest()
+
+
+@functools.cache
+def something_to_send(length):
+    """A file with so many bytes of chance, as text without line breaks, and its digest."""
+    data = base64.b64encode(os.urandom(length * 3 // 4))
+    file = tempfile.NamedTemporaryFile()
+    file.write(data)
+    file.flush()
+    return file, hashlib.sha256(data).hexdigest()
+
+
+def digest(file):
+    sum = hashlib.sha256()
+    while piece := file.read(1 << 20):
+        sum.update(piece)
+    return sum.hexdigest()
+
+
 def same(received, sent):
     expect(len(received) == len(sent), f"{len(received)} bytes of {len(sent)}")
-    expect(hashlib.sha256(received).digest() == hashlib.sha256(sent).digest(), "other bytes")
+    expect(received == sent, "other bytes")
 
 
 def url_host(address):

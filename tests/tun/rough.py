@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from lab import HOST, Skip, content, entered, expect, inside, must, same
-from server_role import V4, V6, download, opened
+from server_role import V4, V6, Server, download, opened
 
 ETH_P_IP, ETH_P_IPV6 = 0x0800, 0x86DD
 
@@ -145,13 +145,12 @@ def garbage_changes_nothing(_):
         download(1_000_000, address)
 
 
-def a_removed_device_ends_the_server(server):
+def a_removed_device_ends_the_server(binary):
     """With one line, at once."""
-    with entered(HOST):
-        connection = opened()
+    server = Server(binary, offload=False)
+    with entered(HOST), opened():
         must("ip", "-n", HOST, "link", "del", "dry0")
         status, stderr = server.wait()
-        connection.close()
     expect(status == 1 and stderr.startswith("drywire: the TUN device ") and stderr.count("\n") == 1, f"{status} {stderr!r}")
 
 

@@ -12,8 +12,8 @@ import time
 
 from websockets.asyncio.client import connect
 
-from lab import (FAR, HOST, LIMIT, Capture, Skip, addresses, bad_link, becomes_empty, content, entered, expect, inside, must,
-                 same, url_host)
+from lab import (FAR, HOST, LIMIT, Capture, Skip, addresses, bad_link, becomes_empty, digest, digest_of_content, entered, expect,
+                 inside, must, something_to_send, url_host)
 
 V4, V6 = "10.77.0.2", "fd00:77::2"
 # What tshark should not have to remark on where no packet is lost and everybody reads.
@@ -67,23 +67,24 @@ def curl(*arguments, namespace=HOST):
 
 
 def download(length, address, **more):
-    result = curl("-w", "%{stderr}%{speed_download}", f"http://{url_host(address)}/bytes/{length}", **more)
-    expect(result.returncode == 0, result.stderr)
-    same(result.stdout, content(length))
+    with tempfile.NamedTemporaryFile() as file:
+        url = f"http://{url_host(address)}/bytes/{length}"
+        result = curl("-w", "%{stderr}%{speed_download}", "-o", file.name, url, **more)
+        expect(result.returncode == 0, result.stderr)
+        expect(digest(file) == digest_of_content(length), "other bytes")
     return f"{float(result.stderr) * 8 / 1e6:.0f} Mbit/s"
 
 
 def upload(length, address, **more):
     """What /echo sends back while it still receives is what was sent."""
-    data = os.urandom(length)
+    sent, digest_of_sent = something_to_send(length)
     with tempfile.NamedTemporaryFile() as file:
-        file.write(data)
-        file.flush()
         begin = time.monotonic()
-        result = curl("-T", file.name, f"http://{url_host(address)}/echo", **more)
-    expect(result.returncode == 0, result.stderr)
-    same(result.stdout, data)
-    return f"{length * 8 / 1e6 / (time.monotonic() - begin):.0f} Mbit/s each way"
+        result = curl("-T", sent.name, "-o", file.name, f"http://{url_host(address)}/echo", **more)
+        took = time.monotonic() - begin
+        expect(result.returncode == 0, result.stderr)
+        expect(digest(file) == digest_of_sent, "other bytes")
+    return f"{length * 8 / 1e6 / took:.0f} Mbit/s each way"
 
 
 def ping_is_answered(_):
