@@ -18,6 +18,8 @@ macro_rules! targets {
 
 targets! {
     http_client,
+    http_differential_head,
+    http_differential_hyper,
     http_server,
     http_sse,
     tcp_connection,
