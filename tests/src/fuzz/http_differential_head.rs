@@ -58,11 +58,11 @@ fn is_stricter(error: Error) -> bool {
         // ... and in front of a response, where RFC 9112 has none.
         Error::InvalidVersion | Error::BareCr => true,
         // httparse does not look into targets, and lets bytes above 0x7f through.
-        Error::InvalidTarget | Error::TargetForm => true,
+        Error::InvalidTarget | Error::TargetForm | Error::InvalidPercentEncoding => true,
         // RFC 9110, 15: the first digit is 1 or more.
         Error::InvalidStatus => true,
         // httparse knows no limits but that of the number of fields.
-        Error::RequestLineTooLong | Error::HeadTooLarge => true,
+        Error::RequestLineTooLong | Error::FieldLineTooLong | Error::HeadTooLarge => true,
         // What fields mean is not httparse's business.
         Error::MissingHost
         | Error::DuplicateHost

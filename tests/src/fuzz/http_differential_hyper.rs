@@ -62,7 +62,7 @@ fn is_stricter(error: Error) -> bool {
         // hyper skips any number of empty lines in front of a request.
         Error::EmptyLines => true,
         // hyper takes every target that is a URI or part of one, whatever the method.
-        Error::InvalidTarget | Error::TargetForm => true,
+        Error::InvalidTarget | Error::TargetForm | Error::InvalidPercentEncoding => true,
         // hyper leaves Host to the application (RFC 9112, 3.2, has the server answer 400).
         Error::MissingHost | Error::DuplicateHost | Error::InvalidHost => true,
         // hyper takes the coding and removes the length (RFC 9112, 6.3, allows both).
@@ -72,7 +72,7 @@ fn is_stricter(error: Error) -> bool {
         // hyper takes white space behind a chunk size, and does not look into extensions.
         Error::InvalidChunkSize | Error::InvalidChunkExtension | Error::ChunkExtensionsTooLong => true,
         // hyper takes trailers by httparse's rules, and has other limits.
-        Error::TrailersTooLarge | Error::HeadTooLarge | Error::RequestLineTooLong => true,
+        Error::TrailersTooLarge | Error::HeadTooLarge | Error::FieldLineTooLong | Error::RequestLineTooLong => true,
         _ => false,
     }
 }
@@ -95,9 +95,8 @@ fn our_requests(input: &[u8]) -> (Vec<Request>, Option<Error>) {
     loop {
         match machine.poll_event(Instant::ORIGIN, &mut recv) {
             Ok(Some(server::Event::Request(head))) => {
-                if head.expects_continue() {
-                    machine.send_continue().expect("awaited");
-                }
+                // Refused where it is not awaited.
+                let _ = machine.send_continue();
                 let field = |(name, value): (&[u8], &[u8])| {
                     (String::from_utf8_lossy(name).to_ascii_lowercase(), value.to_vec())
                 };
@@ -118,6 +117,7 @@ fn our_requests(input: &[u8]) -> (Vec<Request>, Option<Error>) {
                 machine.respond(&PlainResponse::new(400, &[]), Length::Known(0)).expect("a response");
                 machine.finish(None).expect("its end");
             }
+            Ok(Some(server::Event::PeerEnded)) => {}
             Ok(None) if machine.transmit().is_empty() => return (requests, None),
             Ok(None) => {}
             Err(error) => return (requests, Some(error)),
