@@ -7,6 +7,8 @@ mod response;
 pub(crate) mod scan;
 pub(crate) mod syntax;
 pub(crate) mod target;
+#[cfg(test)]
+mod work;
 pub(crate) mod write;
 
 use core::fmt;

@@ -89,6 +89,9 @@ pub(crate) struct Scanner {
     at: At,
     /// The next byte to look at; everything before it has been judged.
     pos: usize,
+    /// Bytes looked at so far, those that were looked at twice included.
+    #[cfg(test)]
+    pub(crate) work: usize,
     /// Where the part that is being scanned began.
     mark: usize,
     /// Where the field line began.
@@ -163,6 +166,8 @@ impl Scanner {
             kind,
             at,
             pos: 0,
+            #[cfg(test)]
+            work: 0,
             mark: 0,
             line_start: 0,
             line_mark: 0,
@@ -199,6 +204,7 @@ impl Scanner {
                 At::NameEnd | At::ValueStart => self.run(open, syntax::is_ows),
                 _ => {}
             }
+            self.count(1);
             let Some(&byte) = open.get(self.pos) else {
                 return if bytes.len() > limit { Err(error) } else { Ok(false) };
             };
@@ -269,8 +275,20 @@ impl Scanner {
     /// Moves over the bytes of one class.
     fn run(&mut self, bytes: &[u8], class: fn(u8) -> bool) {
         let rest = bytes.get(self.pos..).unwrap_or_default();
-        self.pos += rest.iter().position(|b| !class(*b)).unwrap_or(rest.len());
+        let len = rest.iter().position(|b| !class(*b)).unwrap_or(rest.len());
+        self.count(len);
+        self.pos += len;
     }
+
+    /// Takes note of bytes that were looked at.
+    #[cfg(test)]
+    fn count(&mut self, bytes: usize) {
+        self.work += bytes;
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "only tests count")]
+    const fn count(&self, _bytes: usize) {}
 
     /// Judges one byte behind a run, or one that stands alone.
     fn next(&mut self, bytes: &[u8], byte: u8, limits: &Limits) -> Result<At, Error> {
@@ -286,6 +304,7 @@ impl Scanner {
 
             (At::Target, b' ') if self.pos > self.mark => {
                 self.target = (self.mark, self.pos);
+                self.count(self.pos);
                 self.form = self.target_form(bytes, limits.lenient)?;
                 At::Version(0)
             }
@@ -358,7 +377,9 @@ impl Scanner {
 
             (At::Value, b'\r') => {
                 let line = bytes.get(self.line_mark..self.pos).unwrap_or_default();
-                if let Some(last) = line.iter().rposition(|b| !syntax::is_ows(*b)) {
+                let last = line.iter().rposition(|b| !syntax::is_ows(*b));
+                self.count(line.len() - last.unwrap_or(0));
+                if let Some(last) = last {
                     self.value_end = self.line_mark + last + 1;
                 }
                 At::ValueLf
@@ -443,6 +464,8 @@ impl Scanner {
             self.spans.reserve(12);
         }
         let name = bytes.get(self.name.0..self.name.1).unwrap_or_default();
+        // `Known::of` compares names as long as the longest known one at most.
+        self.count(name.len().min(17));
         self.spans.push(Span {
             name: offset(self.name.0),
             name_len: offset(name.len()),
