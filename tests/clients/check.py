@@ -25,74 +25,9 @@ import websockets
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 
-HERE = Path(__file__).parent
-CHECKS = []
-LIMIT = 60  # seconds that any single client may take
-
-
-def check(function):
-    CHECKS.append(function)
-    return function
-
-
-class Skip(Exception):
-    pass
-
-
-def expect(condition, what):
-    if not condition:
-        raise AssertionError(what)
-
-
-def equal(actual, expected):
-    if actual != expected:
-        raise AssertionError(f"{actual!r} is not {expected!r}")
-
-
-class Server:
-    """One `drywire serve`; ended by SIGTERM, which must give exit status 0."""
-
-    def __init__(self, binary, runtime, *more):
-        self.process = subprocess.Popen(
-            [binary, "serve", "--listen", "127.0.0.1:0", "--runtime", runtime, *more],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        first = self.process.stdout.readline()
-        match = re.fullmatch(r"listening on http://(127\.0\.0\.1):(\d+)\n", first)
-        expect(match, f"first line {first!r}")
-        self.host, self.port = match[1], int(match[2])
-        self.url = f"http://{self.host}:{self.port}"
-        self.ws = f"ws://{self.host}:{self.port}"
-        self.log = []
-        self.reader = threading.Thread(target=lambda: self.log.extend(self.process.stderr), daemon=True)
-        self.reader.start()
-
-    def memory_peak(self):
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
-
-    def stop(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        try:
-            return self.process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise AssertionError("did not end within 20 s of the signal") from None
-
-    def socket(self):
-        return socket.create_connection((self.host, self.port), timeout=LIMIT)
-
-
-def curl(*arguments, stdin=None):
-    run = subprocess.run(["curl", "-sS", "--noproxy", "*", "--max-time", str(LIMIT), *arguments],
-                         input=stdin, capture_output=True, timeout=LIMIT + 10)
-    expect(run.returncode == 0, f"curl {arguments}: exit {run.returncode}: {run.stderr.decode()}")
-    return run.stdout
-
-
-def status(*arguments, stdin=None):
-    return int(curl("-o", os.devnull, "-w", "%{http_code}", *arguments, stdin=stdin))
-
+import load
+import peers  # noqa: F401, whose checks join the list
+from harness import CHECKS, HERE, LIMIT, OPTIONS, Server, Skip, check, curl, equal, expect, program, rest, status, until
 
 # curl
 
@@ -218,25 +153,6 @@ def feed_stream_and_events(server):
         publish(server, "next")
         until(stream, b'"next"}\n')
         until(events, f"id: {last + 1}\ndata: next\n\n".encode())
-
-
-def until(sock, wanted):
-    """Reads until `wanted` has come, or fails at the end of the stream."""
-    got = b""
-    while wanted not in got:
-        piece = sock.recv(65536)
-        expect(piece, f"ended before {wanted!r}: {got!r}")
-        got += piece
-    return got
-
-
-def rest(sock):
-    """Everything up to the end of the stream; a reset counts as an end."""
-    got = b""
-    with contextlib.suppress(ConnectionResetError):
-        while piece := sock.recv(65536):
-            got += piece
-    return got
 
 
 # Python
@@ -505,10 +421,6 @@ def ws_against_python_websockets(server):
     equal(ends, [(1000, "")] * 2)
 
 
-def program(*arguments, stdin=b""):
-    return subprocess.run([OPTIONS.binary, *arguments], input=stdin, capture_output=True, timeout=LIMIT)
-
-
 # The program itself
 
 
@@ -614,6 +526,8 @@ def main():
         run(f"{runtime}: logs_and_stops", logs_and_stops)
         if OPTIONS.only in "graceful_shutdown":
             run(f"{runtime}: graceful_shutdown", lambda: graceful_shutdown(OPTIONS.binary, runtime))
+        if OPTIONS.only in "load":
+            run(f"{runtime}: load", lambda: load.check(runtime))
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     sys.exit(1 if failed else 0)
 
@@ -621,8 +535,10 @@ def main():
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--binary", required=True)
+    parser.add_argument("--tunnel", default="none", help="the example tunnel_tokio")
+    parser.add_argument("--nginx", default="none")
     parser.add_argument("--node", default="no")
     parser.add_argument("--chromium", default="none")
     parser.add_argument("--only", default="", help="run only the checks whose name contains this")
-    OPTIONS = parser.parse_args()
+    parser.parse_args(namespace=OPTIONS)
     main()

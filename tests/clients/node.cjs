@@ -42,6 +42,51 @@ async function requests() {
   agent.destroy();
 }
 
+// 100 (Continue), trailers in a request, an upgrade by hand, and what is sent right behind it.
+async function further() {
+  const { hostname, port } = new URL(url);
+  const text = await new Promise((resolve, reject) => {
+    let continued = false;
+    const headers = { Expect: "100-continue", "Transfer-Encoding": "chunked", Trailer: "X-Sum" };
+    const req = http.request({ hostname, port, path: "/echo", method: "POST", headers }, (res) => {
+      const pieces = [];
+      res.on("data", (piece) => pieces.push(piece));
+      res.on("end", () => resolve([continued, Buffer.concat(pieces).toString()]));
+    });
+    req.on("continue", () => {
+      continued = true;
+      req.write("one ");
+      req.addTrailers({ "X-Sum": "7" });
+      req.end("two");
+    });
+    req.on("error", reject);
+    req.flushHeaders();
+  });
+  assert.deepEqual(text, [true, "one two"]);
+
+  await new Promise((resolve, reject) => {
+    const headers = {
+      Connection: "Upgrade", Upgrade: "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    };
+    const req = http.request({ hostname, port, path: "/ws/echo", headers });
+    req.on("upgrade", (res, socket, head) => {
+      assert.equal(res.statusCode, 101);
+      assert.equal(res.headers["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+      assert.equal(head.length, 0);
+      // An empty masked close frame, which comes back unmasked.
+      socket.on("data", (data) => {
+        assert.equal(data[0], 0x88);
+        socket.end();
+        resolve();
+      });
+      socket.write(Buffer.from([0x88, 0x80, 1, 2, 3, 4]));
+    });
+    req.on("response", (res) => reject(new Error(`status ${res.statusCode}`)));
+    req.on("error", reject);
+    req.end();
+  });
+}
+
 function socket() {
   return new Promise((resolve, reject) => {
     const ws = new WebSocket(url.replace("http", "ws") + "/ws/echo", ["echo"], { perMessageDeflate: true });
@@ -79,6 +124,7 @@ function socket() {
 (async () => {
   await fetches();
   await requests();
+  await further();
   await socket();
 })().then(
   () => process.exit(0),

@@ -74,6 +74,9 @@ pub(crate) struct Serve {
     /// Let pages of this origin, such as https://app.example, use the server too, or of any (*); repeat it for more.
     #[arg(long = "allow-origin", value_name = "ORIGIN")]
     pub(crate) allowed_origins: Vec<String>,
+    /// How many connections are served at a time; further ones wait.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1024)]
+    pub(crate) max_connections: usize,
     /// Do not log requests.
     #[arg(long)]
     pub(crate) quiet: bool,

@@ -83,11 +83,10 @@ fn is_stricter(error: Error) -> bool {
 
 /// What drywire takes, or has not refused yet, and httparse refuses.
 fn is_more_lenient(input: &[u8], error: httparse::Error) -> bool {
-    match error {
-        // RFC 9110, 2.5: a higher minor version is treated as 1.1.
-        httparse::Error::Version => input.windows(7).any(|window| window == b"HTTP/1."),
-        _ => false,
-    }
+    // RFC 9110, 2.5: a higher minor version is treated as 1.1. And a version is judged when both its digits are there.
+    let higher = |window: &[u8]| window.starts_with(b"HTTP/1.") && matches!(window[7], b'2'..=b'9');
+    let unfinished = input.windows(5).rposition(|window| window == b"HTTP/").is_some_and(|at| input.len() - at < 8);
+    error == httparse::Error::Version && (unfinished || input.windows(8).any(higher))
 }
 
 fn pairs(fields: FieldIter<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {

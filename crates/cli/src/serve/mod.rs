@@ -9,6 +9,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::thread;
 
+use drywire::driver::ServerConfig;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -26,13 +27,19 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
     }
     match args.runtime {
         Runtime::Tokio | Runtime::Std if args.link.is_given() => Err(link::without_tun()),
-        Runtime::Tokio => tasks::run(listen, site, log),
-        Runtime::Std => threads::run(listen, site, log),
+        Runtime::Tokio => tasks::run(listen, limits(args), site, log),
+        Runtime::Std => threads::run(listen, limits(args), site, log),
         #[cfg(target_os = "linux")]
         Runtime::Tun => tun::run(args, &site, log),
         #[cfg(not(target_os = "linux"))]
         Runtime::Tun => Err(link::without_linux()),
     }
+}
+
+fn limits(args: &Serve) -> ServerConfig {
+    let mut limits = ServerConfig::default();
+    limits.max_connections = args.max_connections;
+    limits
 }
 
 /// Tells what happens on standard error.

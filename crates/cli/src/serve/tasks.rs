@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
+use drywire::driver::ServerConfig;
 use drywire::tokio::{Driver, Server, ShutdownHandle, TcpTransport, Turn};
 
 use super::{Log, announce, at_signal, cannot_listen};
@@ -10,10 +11,10 @@ use crate::Failure;
 use crate::pulse::Pulse;
 use crate::site::{Calendar, Session, Site};
 
-pub(super) fn run(listen: SocketAddr, site: Site, log: Log) -> Result<(), Failure> {
+pub(super) fn run(listen: SocketAddr, limits: ServerConfig, site: Site, log: Log) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
     runtime.block_on(async {
-        let server = Server::bind(listen).await.map_err(|error| cannot_listen(listen, &error))?;
+        let server = Server::bind(listen).await.map_err(|error| cannot_listen(listen, &error))?.with_config(limits);
         let shutdown = server.shutdown_handle();
         at_signal(move || shutdown.shutdown())?;
         announce(server.local_addr())?;

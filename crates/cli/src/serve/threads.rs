@@ -3,14 +3,15 @@
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
+use drywire::driver::ServerConfig;
 use drywire::std::{Driver, Server, TcpTransport, Transport as _, Turn};
 
 use super::{Log, announce, at_signal, cannot_listen};
 use crate::Failure;
 use crate::site::{Calendar, Session, Site};
 
-pub(super) fn run(listen: SocketAddr, site: Site, log: Log) -> Result<(), Failure> {
-    let server = Server::bind(listen).map_err(|error| cannot_listen(listen, &error))?;
+pub(super) fn run(listen: SocketAddr, limits: ServerConfig, site: Site, log: Log) -> Result<(), Failure> {
+    let server = Server::bind(listen).map_err(|error| cannot_listen(listen, &error))?.with_config(limits);
     let shutdown = server.shutdown_handle();
     at_signal(move || shutdown.shutdown())?;
     announce(server.local_addr())?;
