@@ -72,6 +72,11 @@ impl<T> Slab<T> {
         self.slots.get_mut(key.index as usize).filter(|slot| slot.generation == key.generation)?.value.as_mut()
     }
 
+    /// Of every value.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {
+        (0..self.slots.len() as u32).filter_map(|index| self.key_at(index))
+    }
+
     /// The value at this place.
     pub(crate) fn at(&self, index: u32) -> Option<&T> {
         work::visit();

@@ -721,6 +721,75 @@ fn rfc_9293_3_9_2_2_icmp_errors_reach_the_connection_whose_segment_they_quote() 
     }
 }
 
+/// The entry of the SYN queue stands for a connection in SYN-RECEIVED, to which the same rules apply.
+#[test]
+fn rfc_9293_3_9_2_2_an_icmp_error_ends_a_handshake_under_way() {
+    let mut link = Link::default();
+    let listener = link.listen(at("0.0.0.0", 80));
+    link.a.connect(link.now, at(B4, 80), Config::default()).unwrap();
+    let (mut syn, mut syn_ack) = (BytesMut::new(), BytesMut::new());
+    link.a.poll_transmit(link.now, &mut syn).unwrap();
+    link.b.handle_packet(link.now, &syn);
+    link.b.poll_transmit(link.now, &mut syn_ack).unwrap();
+    let mut arrives = |head: [u8; 8], quoted: &[u8]| {
+        link.b.handle_packet(link.now, &icmp_error(ip("203.0.113.9"), ip(B4), head, quoted));
+        let statistics = *link.b.statistics();
+        let listener = link.b.listener(listener).unwrap();
+        (listener.handshakes(), listener.statistics().unreachable, statistics.icmp_errors, statistics.icmp_ignored)
+    };
+    // A soft error may pass; a sequence number that is not ours proves nothing (RFC 5927 4.1); nor do sockets of nobody.
+    assert_eq!(arrives([3, 1, 0, 0, 0, 0, 0, 0], &syn_ack), (1, 0, 1, 0));
+    let mut forged = syn_ack.clone();
+    forged[27] ^= 1;
+    assert_eq!(arrives([3, 3, 0, 0, 0, 0, 0, 0], &forged), (1, 0, 2, 0));
+    let mut stranger = syn_ack.clone();
+    stranger[23] ^= 1;
+    assert_eq!(arrives([3, 3, 0, 0, 0, 0, 0, 0], &stranger), (1, 0, 2, 1));
+    assert_eq!(arrives([3, 3, 0, 0, 0, 0, 0, 0], &syn_ack), (0, 1, 3, 1));
+}
+
+#[test]
+fn a_removed_address_takes_its_connections_and_sockets_with_it() {
+    let other = "192.0.2.77";
+    let mut link = Link::default();
+    assert!(link.b.add_address(ip(other)));
+    let listener = link.listen(at("0.0.0.0", 80));
+    let alone = link.b.listen(at(other, 81), ListenerConfig::default()).unwrap();
+    let datagrams = link.b.bind_udp(at(other, 53), UdpConfig::default()).unwrap();
+    let (_, kept) = link.open(listener, at(B4, 80));
+    let (client, lost) = link.open(listener, at(other, 80));
+    let (closing, waits) = link.open(listener, at(other, 80));
+    link.b.connection_mut(waits).unwrap().shutdown();
+    link.a.connection_mut(closing).unwrap().shutdown();
+    link.run();
+    assert_eq!(link.b.time_waits(), 1);
+    // And a handshake under way.
+    link.a.connect(link.now, at(other, 80), Config::default()).unwrap();
+    let mut syn = BytesMut::new();
+    link.a.poll_transmit(link.now, &mut syn).unwrap();
+    link.b.handle_packet(link.now, &syn);
+    while link.b.poll_transmit(link.now, &mut BytesMut::new()).is_some() {}
+    assert_eq!(link.b.listener(listener).unwrap().handshakes(), 1);
+
+    assert!(link.b.remove_address(ip(other)));
+    assert!(!link.b.remove_address(ip(other)));
+    assert!(link.b.poll_transmit(link.now, &mut BytesMut::new()).is_none(), "nothing may leave from there");
+    assert_eq!(events(&mut link.b, lost).last(), Some(&Event::Closed(CloseReason::Unreachable)));
+    assert_eq!(link.b.connection(kept).unwrap().state(), State::Established);
+    assert_eq!((link.b.time_waits(), link.b.listener(listener).unwrap().handshakes()), (0, 0));
+    assert!(link.b.listener(alone).is_none() && link.b.udp_local(datagrams).is_none());
+    // What is sent there is not ours, and connections begin from what is left.
+    send(&mut link.a, client, b"anybody?");
+    let before = link.b.statistics().ip_not_ours;
+    link.run();
+    assert!(link.b.statistics().ip_not_ours > before);
+    assert!(link.b.remove_address(ip(B4)));
+    assert_eq!(link.b.connect(link.now, at(A4, 80), Config::default()), Err(OpenError::NoAddress));
+    assert!(link.b.add_address(ip(other)));
+    let again = link.b.connect(link.now, at(A4, 80), Config::default()).unwrap();
+    assert_eq!(link.b.connection(again).unwrap().local().ip(), ip(other));
+}
+
 #[test]
 fn rfc_1191_and_rfc_8201_a_packet_too_big_makes_segments_smaller() {
     for (router, b, head) in

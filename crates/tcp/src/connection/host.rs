@@ -40,6 +40,15 @@ impl Connection {
         Some(rest)
     }
 
+    /// The address at this end is gone: the connection ends without a word, as nothing may leave from there.
+    pub(crate) fn lose_address(&mut self) {
+        self.reply = None;
+        match self.state {
+            State::TimeWait => self.close(Input::Abort, CloseReason::Normal),
+            _ => self.close(Input::GiveUp, CloseReason::Unreachable),
+        }
+    }
+
     /// Nothing is known of when the SYN-ACK left: a SYN cookie holds no time. An echoed timestamp still counts.
     pub(crate) fn forget_timing(&mut self) {
         self.flight.distrust_times();

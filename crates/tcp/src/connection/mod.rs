@@ -81,7 +81,8 @@ pub enum CloseReason {
     /// What was queued stayed unacknowledged for [`Config::user_timeout`] (RFC 9293 3.9.1).
     UserTimeout,
     /// The network said that the peer cannot be reached: at once during the handshake, and otherwise when it did not
-    /// answer until the retry limit was reached (RFC 9293 3.9.2.2).
+    /// answer until the retry limit was reached (RFC 9293 3.9.2.2). Or our own address is gone
+    /// ([`Stack::remove_address`](crate::Stack::remove_address)).
     Unreachable,
     /// This side gave up: [`Connection::abort`], [`Connection::shutdown`] before there was a connection, or data that
     /// arrived after [`Connection::shutdown_read`].

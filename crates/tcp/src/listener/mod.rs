@@ -19,7 +19,8 @@ use crate::outbox::Outbox;
 use crate::siphash::SipKey;
 use crate::slab::Key;
 use crate::{
-    Config, Connection, Flags, Header, IsnGenerator, Options, Segment, SeqNumber, State, Timestamps, Transmit,
+    Config, Connection, Flags, Header, IcmpError, IsnGenerator, Options, Segment, SeqNumber, State, Timestamps,
+    Transmit,
 };
 
 /// The settings of a [`Listener`].
@@ -72,6 +73,8 @@ pub struct ListenerStatistics {
     pub timed_out: u64,
     /// Handshakes that the peer ended by an RST, or began anew with another SYN.
     pub reset: u64,
+    /// Handshakes that an ICMP error ended.
+    pub unreachable: u64,
     /// Connections by the SYN queue.
     pub established: u64,
     /// Connections by a cookie.
@@ -381,6 +384,27 @@ impl Listener {
     fn hand_over(&mut self, connection: Connection) -> Connection {
         self.waiting += 1;
         connection
+    }
+
+    /// Handles an ICMP error about a SYN-ACK from `local` to `remote`. Returns whether such a handshake is under way.
+    ///
+    /// As in SYN-RECEIVED, only an error about our own sequence number counts (RFC 5927 4.1), and a hard one ends the
+    /// handshake (RFC 9293 3.9.2.2).
+    pub fn handle_icmp(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, error: IcmpError) -> bool {
+        self.now = self.now.max(now);
+        let Some(key) = self.queue.find(&FourTuple::new(local, remote)) else { return false };
+        let Some(mut connection) = self.queue.get(key).map(|entry| entry.replay(&self.shared)) else { return false };
+        connection.handle_icmp(self.now, error);
+        if connection.state() != State::SynReceived {
+            self.queue.remove(key);
+            self.statistics.unreachable += 1;
+        }
+        true
+    }
+
+    /// Forgets the handshakes of an address that is gone.
+    pub(crate) fn forget_address(&mut self, address: IpAddr) {
+        self.queue.retain(|tuple| tuple.local().ip() != address);
     }
 
     /// The application has taken one of the connections that were returned: its place in the accept queue is free.

@@ -1,6 +1,7 @@
 //! Connections of which only a SYN is known.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 
 use bytes::BytesMut;
@@ -154,6 +155,15 @@ impl SynQueue {
             found.remove();
         }
         self.timers.set(key.index(), None);
+    }
+
+    /// Removes the entries of which `keep` says no.
+    pub(super) fn retain(&mut self, keep: impl Fn(&FourTuple) -> bool) {
+        let gone = |key: &Key| self.entries.get(*key).is_some_and(|entry| !keep(&entry.tuple));
+        let gone: Vec<Key> = self.entries.keys().filter(gone).collect();
+        for key in gone {
+            self.remove(key);
+        }
     }
 
     pub(super) fn set_deadline(&mut self, key: Key, deadline: Option<Instant>) {

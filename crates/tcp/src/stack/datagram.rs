@@ -18,6 +18,10 @@ use crate::{IcmpErrorKind, Transmit};
 pub struct UdpHandle(Key);
 
 impl UdpHandle {
+    pub(super) const fn of(key: Key) -> Self {
+        Self(key)
+    }
+
     pub(super) const fn key(self) -> Key {
         self.0
     }

@@ -2,6 +2,7 @@
 //!
 //! What arrives is handled in `receive`, what leaves in `transmit`; connections are opened and given up here.
 
+mod addresses;
 mod config;
 mod datagram;
 mod demux;
@@ -234,19 +235,6 @@ impl Stack {
             statistics: Statistics::default(),
             config,
         }
-    }
-
-    /// Takes packets to this address from now on. The first address of each family is the source of connections
-    /// that name none. Returns whether it is new and one that a host can have.
-    pub fn add_address(&mut self, address: IpAddr) -> bool {
-        if address.is_unspecified() || address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST) {
-            return false;
-        }
-        match address {
-            IpAddr::V4(address) => self.first_v4 = self.first_v4.or(Some(address)),
-            IpAddr::V6(address) => self.first_v6 = self.first_v6.or(Some(address)),
-        }
-        self.addresses.insert(address)
     }
 
     /// Opens a connection to `remote` from our first address of its family and an ephemeral port (RFC 6056).

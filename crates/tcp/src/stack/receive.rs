@@ -254,21 +254,28 @@ impl Stack {
 
     /// An error about a segment of ours, which is quoted: its source is us.
     fn on_icmp_error(&mut self, kind: IcmpErrorKind, quoted: &Packet<'_>) {
-        let target = quoted.payload.first_chunk().and_then(|[s0, s1, d0, d1, q0, q1, q2, q3]| {
-            let local = SocketAddr::new(quoted.header.source, u16::from_be_bytes([*s0, *s1]));
-            let remote = SocketAddr::new(quoted.header.destination, u16::from_be_bytes([*d0, *d1]));
-            let seq = SeqNumber::new(u32::from_be_bytes([*q0, *q1, *q2, *q3]));
-            Some((self.find(&FourTuple::new(local, remote))?, seq))
-        });
-        let Some((Target::Connection(key), seq)) = target else {
+        let Some([s0, s1, d0, d1, seq @ ..]) = quoted.payload.first_chunk::<8>() else {
             self.statistics.icmp_ignored += 1;
             return;
         };
-        self.statistics.icmp_errors += 1;
-        if let Some(socket) = self.sockets.get_mut(key) {
-            socket.connection.handle_icmp(self.now, IcmpError { kind, seq });
-        }
-        self.mark_ready(key);
+        let local = SocketAddr::new(quoted.header.source, u16::from_be_bytes([*s0, *s1]));
+        let remote = SocketAddr::new(quoted.header.destination, u16::from_be_bytes([*d0, *d1]));
+        let error = IcmpError { kind, seq: SeqNumber::new(u32::from_be_bytes(*seq)) };
+        let told = match self.find(&FourTuple::new(local, remote)) {
+            Some(Target::Connection(key)) => {
+                if let Some(socket) = self.sockets.get_mut(key) {
+                    socket.connection.handle_icmp(self.now, error);
+                }
+                self.mark_ready(key);
+                true
+            }
+            Some(Target::TimeWait(_)) => false,
+            None => find_bound(&self.listening, local)
+                .and_then(|key| self.listeners.get_mut(key))
+                .is_some_and(|socket| socket.listener.handle_icmp(self.now, local, remote, error)),
+        };
+        let counter = if told { &mut self.statistics.icmp_errors } else { &mut self.statistics.icmp_ignored };
+        *counter += 1;
     }
 
     /// RFC 1122 4.1.3.3: the socket that has sent the quoted datagram is told.
