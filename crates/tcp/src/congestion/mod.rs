@@ -1,7 +1,7 @@
 //! How much may be in flight: congestion control.
 //!
 //! A [`Controller`] holds the window and nothing else. Which segments count as lost, when a recovery begins and ends, and
-//! how the window is used up during one (RFC 6937) is the connection's part and the same for all of them.
+//! how the window is used up during one (RFC 9937) is the connection's part and the same for all of them.
 
 mod cubic;
 mod new_reno;

@@ -1,5 +1,5 @@
 //! Loss recovery of a connection: RACK-TLP (RFC 8985) with peers that speak SACK, NewReno (RFC 6582) with others, and
-//! proportional rate reduction (RFC 6937) with both.
+//! proportional rate reduction (RFC 9937) with both.
 
 use core::time::Duration;
 
@@ -28,8 +28,9 @@ enum Phase {
     Open,
     /// Fast recovery (RFC 5681 3.2).
     Fast(Prr),
-    /// After a time-out, until everything from before it is acknowledged.
-    Loss,
+    /// After a time-out, until everything from before it is acknowledged. `head_due`: the first segment is to leave, however
+    /// much is in flight.
+    Loss { head_due: bool },
 }
 
 /// `TLP.end_seq` and `TLP.is_retrans` (RFC 8985 7.1).
@@ -80,8 +81,22 @@ impl Connection {
     pub(super) fn cwnd(&self) -> u32 {
         match &self.recovery.phase {
             Phase::Fast(prr) => prr.window(),
-            Phase::Open | Phase::Loss => self.congestion.window(),
+            Phase::Open | Phase::Loss { .. } => self.window_in_segments(),
         }
+    }
+
+    /// The controller's window, rounded to whole segments.
+    ///
+    /// A controller counts in bytes, so that small growth adds up, but what leaves are segments, in which RFC 9438 counts.
+    /// Cut down to them, half of a segment on the average would lie idle: a tenth of a window of five.
+    fn window_in_segments(&self) -> u32 {
+        let mss = self.snd_mss.max(1);
+        (self.congestion.window().saturating_add(mss / 2) / mss).saturating_mul(mss).max(mss)
+    }
+
+    /// Whether the first segment is to be sent again whatever the window says: the time-out is its permission.
+    pub(super) fn is_head_due(&self) -> bool {
+        self.recovery.phase == Phase::Loss { head_due: true }
     }
 
     /// How many bytes are most likely still in the network (RFC 6675 4).
@@ -90,7 +105,7 @@ impl Connection {
             // RFC 3042: the first two duplicates let two segments leave.
             Phase::Open => self.recovery.duplicate_acks.min(DUP_THRESH - 1),
             Phase::Fast(_) => self.recovery.duplicate_acks,
-            Phase::Loss => 0,
+            Phase::Loss { .. } => 0,
         };
         self.flight.pipe().saturating_sub(held.saturating_mul(self.snd_mss))
     }
@@ -110,18 +125,23 @@ impl Connection {
             // What lies outside of the flight is nothing that we can have sent.
             if left.before(right) && left.at_or_after(una) && !right.after(self.snd_max) {
                 valid.push(left, right);
-                let (now, answers) = (self.now, self.answers(header));
-                let (flight, rack, mut earliest) = (&mut self.flight, &mut self.rack, None);
-                news.delivered += flight.sack(left, right, |sent| {
-                    rack.on_delivered(sent, now, &answers);
-                    if !sent.again {
-                        earliest.get_or_insert(sent.time);
-                    }
-                });
-                // The first of what arrived has waited longest.
-                if let Some(time) = earliest.filter(|_| news.acked == 0) {
-                    self.rtt.sample(now - time);
+            }
+        }
+        // As they were sent: the newest block stands first, and would make the others, which a lost acknowledgment has told
+        // of, pass for late (RFC 8985 6.2, step 3).
+        valid.sort_from(una);
+        for &(left, right) in valid.as_slice() {
+            let (now, answers) = (self.now, self.answers(header));
+            let (flight, rack, mut earliest) = (&mut self.flight, &mut self.rack, None);
+            news.delivered += flight.sack(left, right, |sent| {
+                rack.on_delivered(sent, now, &answers);
+                if !sent.again {
+                    earliest.get_or_insert(sent.time);
                 }
+            });
+            // The first of what arrived has waited longest.
+            if let Some(time) = earliest.filter(|_| news.acked == 0) {
+                self.rtt.sample(now - time);
             }
         }
         self.flight.remember(valid.as_slice());
@@ -131,8 +151,8 @@ impl Connection {
     pub(super) fn recover(&mut self, header: &Header, news: &News) {
         self.judge_tail_probe(header, news);
         let mut news = *news;
-        let ends = self.recovery.phase != Phase::Open && self.snd_una.at_or_after(self.recovery.recover);
-        if ends {
+        let growth = self.counted_for_growth(&news);
+        if self.recovery.phase != Phase::Open && self.snd_una.at_or_after(self.recovery.recover) {
             self.recovery.phase = Phase::Open;
             self.recovery.duplicate_acks = 0;
             self.rack.on_recovered();
@@ -140,46 +160,61 @@ impl Connection {
         let losses = if self.sack { self.detect_losses() } else { self.count_duplicates(&mut news) };
         let begins = losses && self.recovery.phase == Phase::Open;
         if begins {
-            self.begin_fast_recovery();
+            self.begin_fast_recovery(news.delivered);
         }
-        let (pipe, mss, target) = (self.pipe(), self.snd_mss, self.congestion.window());
+        let (pipe, mss, ssthresh) = (self.pipe(), self.snd_mss, self.window_in_segments());
         match &mut self.recovery.phase {
             Phase::Fast(prr) => {
-                if news.delivered > 0 {
-                    prr.on_ack(news.delivered, pipe, target, mss, news.acked > 0 && !losses);
+                if news.delivered > 0 || begins {
+                    prr.on_ack(news.delivered, pipe, ssthresh, mss, news.acked > 0 && !losses);
                 }
-                // So does each of a peer without SACK (RFC 6582 3.2, step 3).
-                if begins || (losses && !self.sack) {
+                if losses && !self.sack {
+                    // RFC 6582 3.2, step 3: each hole of a peer without SACK is filled at once.
                     prr.allow(pipe, mss);
                 }
             }
-            // The window that the end of a recovery leaves grows by what comes behind it (RFC 6582 3.2, step 3, full).
             // Nor does a window grow by what tells of congestion (RFC 3168 6.1.2).
-            phase if news.acked > 0 && !ends && !news.marked => {
-                // RFC 3465 2.3: after a time-out an acknowledgment may cover much that arrived long ago.
-                let bytes = if *phase == Phase::Loss { news.acked.min(mss) } else { news.acked };
-                let rtt = self.rtt.srtt().unwrap_or(Duration::ZERO);
-                self.congestion.on_ack(&Acked { now: self.now, bytes, flight: news.outstanding, rtt });
+            _ if growth > 0 && !news.marked => {
+                let rtt = self.srtt();
+                self.congestion.on_ack(&Acked { now: self.now, bytes: growth, flight: news.outstanding, rtt });
             }
             _ => {}
         }
         self.schedule_tail_probe();
     }
 
+    /// How many bytes of an acknowledgment let the window grow, if it is not about to begin a recovery.
+    fn counted_for_growth(&self, news: &News) -> u32 {
+        match self.recovery.phase {
+            _ if news.acked == 0 => 0,
+            Phase::Open => news.acked,
+            // RFC 3465 2.3: after a time-out an acknowledgment may cover much that arrived long ago.
+            Phase::Loss { .. } => news.acked.min(self.snd_mss),
+            // The one that ends the recovery: what arrived during it has let as much leave. Without SACK nothing tells
+            // what is new, and the window grows by what comes behind it (RFC 6582 3.2, step 3, full).
+            Phase::Fast(_) if self.sack => news.delivered,
+            Phase::Fast(_) => 0,
+        }
+    }
+
     /// RFC 8985 6.2, step 5. Whether something is newly known to be lost.
     fn detect_losses(&mut self) -> bool {
         let lost = self.flight.lost_segments();
         let recovering = self.recovery.phase != Phase::Open;
-        let srtt = self.rtt.srtt().unwrap_or(Duration::ZERO);
+        let srtt = self.srtt();
         self.timers.reorder = self.rack.detect(&mut self.flight, self.now, srtt, recovering);
         self.flight.lost_segments() > lost
+    }
+
+    fn srtt(&self) -> Duration {
+        self.rtt.srtt().unwrap_or(Duration::ZERO)
     }
 
     /// NewReno, for a peer without SACK (RFC 5681 3.2, RFC 6582 3.2). Whether something is newly known to be lost.
     fn count_duplicates(&mut self, news: &mut News) -> bool {
         let held = self.recovery.duplicate_acks;
         if news.acked > 0 {
-            // All but the one that was sent again were told of by duplicates before (RFC 6937 3).
+            // All but the one that was sent again were told of by duplicates before (RFC 9937 6.2).
             let told = (news.acked / self.snd_mss.max(1)).saturating_sub(1).min(held);
             if let Phase::Fast(_) = self.recovery.phase {
                 news.delivered = news.acked.saturating_sub(told * self.snd_mss);
@@ -188,7 +223,7 @@ impl Connection {
                 return self.flight.lose_first();
             }
             self.recovery.duplicate_acks = 0;
-        } else if news.duplicate && self.recovery.phase != Phase::Loss {
+        } else if news.duplicate && !matches!(self.recovery.phase, Phase::Loss { .. }) {
             self.recovery.duplicate_acks = held.saturating_add(1);
             news.delivered = self.snd_mss;
             // RFC 6582 3.2, step 2: duplicates of what was in flight before the last recovery begin no other.
@@ -200,10 +235,13 @@ impl Connection {
         false
     }
 
-    fn begin_fast_recovery(&mut self) {
+    /// `delivered`: what the acknowledgment that tells of the loss tells of arrivals.
+    fn begin_fast_recovery(&mut self, delivered: u32) {
         let flight = self.snd_nxt.since(self.snd_una);
         self.reduce(flight);
-        self.recovery.phase = Phase::Fast(Prr::new(flight));
+        // RFC 9937 6.1: what was known to have arrived before is not delivered again in this recovery.
+        let held = self.flight.sacked_bytes() + self.recovery.duplicate_acks * self.snd_mss;
+        self.recovery.phase = Phase::Fast(Prr::new((flight + delivered).saturating_sub(held)));
         self.recovery.recover = self.snd_max;
         self.forget_tail_probe();
     }
@@ -218,7 +256,7 @@ impl Connection {
     pub(super) fn on_reorder_timeout(&mut self) {
         if self.detect_losses() {
             if self.recovery.phase == Phase::Open {
-                self.begin_fast_recovery();
+                self.begin_fast_recovery(0);
             }
             let (pipe, mss) = (self.pipe(), self.snd_mss);
             if let Phase::Fast(prr) = &mut self.recovery.phase {
@@ -227,15 +265,18 @@ impl Connection {
         }
     }
 
-    /// RFC 6298 5.4 to 5.6, RFC 5681 3.1: everything that the peer does not hold is sent again, slowly.
+    /// RFC 6298 5.4 to 5.6, RFC 5681 3.1: what the peer does not hold is sent again, slowly (RFC 8985
+    /// 6.3: but what was sent too lately to be missed).
     pub(super) fn on_loss_timeout(&mut self) {
         let outstanding = self.snd_max.since(self.snd_una);
         self.congestion.on_timeout(self.now, outstanding, self.retries > 0);
         self.on_reduction();
-        self.recovery = Recovery { phase: Phase::Loss, ..Recovery::new(self.snd_max) };
+        self.recovery = Recovery { phase: Phase::Loss { head_due: true }, ..Recovery::new(self.snd_max) };
         self.timers.tail_loss = None;
         self.timers.reorder = None;
-        self.flight.lose_all();
+        // Without SACK nothing tells of what is still under way.
+        let patience = if self.sack { self.rack.patience(&self.flight, self.srtt(), false) } else { Duration::ZERO };
+        self.flight.lose_overdue(self.now, patience);
     }
 
     /// RFC 8985 7.2: after two round trips without an answer, the last segment may be lost.
@@ -301,8 +342,10 @@ impl Connection {
 
     /// Book-keeping for `bytes` that leave.
     pub(super) fn count_for_recovery(&mut self, bytes: u32) {
-        if let Phase::Fast(prr) = &mut self.recovery.phase {
-            prr.on_sent(bytes);
+        match &mut self.recovery.phase {
+            Phase::Fast(prr) => prr.on_sent(bytes),
+            Phase::Loss { head_due } => *head_due = false,
+            Phase::Open => {}
         }
     }
 

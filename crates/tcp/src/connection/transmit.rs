@@ -221,7 +221,8 @@ impl Connection {
             self.go_back();
             return None;
         }
-        self.has_window_for(sent.end.since(sent.start)).then(|| self.again(number, sent))
+        let leaves = self.is_head_due() || self.has_window_for(sent.end.since(sent.start));
+        leaves.then(|| self.again(number, sent))
     }
 
     /// What tells the peer, and so us, whether the end of the flight has arrived (RFC 8985 7.3).

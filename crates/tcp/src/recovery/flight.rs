@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
+use core::time::Duration;
 
 use drywire_core::Instant;
 
@@ -91,6 +92,10 @@ impl Flight {
 
     pub(crate) fn sacked_segments(&self) -> u32 {
         self.sacked_segments
+    }
+
+    pub(crate) fn sacked_bytes(&self) -> u32 {
+        self.sacked_bytes
     }
 
     pub(crate) fn lost_segments(&self) -> usize {
@@ -229,16 +234,18 @@ impl Flight {
         news
     }
 
-    /// The time-out has gone off: nothing has arrived but what the peer holds (RFC 6675 5.1, RFC 8985 6.3).
-    pub(crate) fn lose_all(&mut self) {
+    /// The time-out has gone off (RFC 6675 5.1): the first segment is lost, and what was sent at least `patience` ago
+    /// unless the peer holds it (RFC 8985 6.3).
+    pub(crate) fn lose_overdue(&mut self, now: Instant, patience: Duration) {
         // RFC 2018 8: a peer that holds the first segment but does not acknowledge it has dropped what it held.
         let reneged = self.sent.front().is_some_and(|sent| sent.fate == Fate::Sacked);
         if reneged {
             self.seen = None;
         }
         for number in self.first..self.first + self.sent.len() as u64 {
-            let fate = self.get(number).map(|sent| sent.fate);
-            if fate == Some(Fate::Unknown) || reneged {
+            let Some(&Sent { fate, time, .. }) = self.get(number) else { break };
+            let overdue = number == self.first || time + patience <= now;
+            if reneged || (fate == Fate::Unknown && overdue) {
                 self.set_fate(number, Fate::Lost);
             }
         }
@@ -420,12 +427,26 @@ mod tests {
     fn rfc_2018_8_a_peer_that_drops_what_it_held_gets_it_again() {
         let mut flight = ten();
         flight.sack(seq(100), seq(1000), |_| {});
-        flight.lose_all();
+        flight.lose_overdue(at(100), Duration::ZERO);
         assert_eq!((flight.pipe(), flight.lost.len()), (0, 1));
         // The hole is filled, but the acknowledgment ends there.
         flight.acknowledge(seq(100), |_| {});
-        flight.lose_all();
+        flight.lose_overdue(at(100), Duration::ZERO);
         assert_eq!((flight.pipe(), flight.lost.len(), flight.sacked_segments()), (0, 9, 0));
+    }
+
+    #[test]
+    fn rfc_8985_6_3_a_timeout_loses_the_first_segment_and_what_was_sent_long_enough_ago() {
+        let mut flight = ten();
+        flight.sack(seq(300), seq(400), |_| {});
+        // Sent at 0 to 9 ms, the first once more lately.
+        flight.lose(0);
+        flight.resend(0, at(15));
+        flight.lose_overdue(at(15), Duration::from_millis(10));
+        assert_eq!(
+            (flight.lost.iter().copied().collect::<Vec<_>>(), by_age(&flight)),
+            ([0, 1, 2, 4, 5].into(), [6, 7, 8, 9].into())
+        );
     }
 
     #[test]

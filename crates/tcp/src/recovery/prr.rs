@@ -1,4 +1,4 @@
-//! Proportional rate reduction (RFC 6937): how fast a recovery sends.
+//! Proportional rate reduction (RFC 9937, which replaces RFC 6937): how fast a recovery sends.
 
 /// The state of one recovery. All amounts are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -22,25 +22,29 @@ impl Prr {
         self.window
     }
 
-    /// An acknowledgment has told of `delivered` bytes; `pipe` bytes are left in flight. `progress`: it has moved
+    /// An acknowledgment has told of `delivered` bytes; `pipe` bytes are left in flight. `safe` (`SafeACK`): it has moved
     /// SND.UNA, and brought no news of further losses.
-    pub(crate) fn on_ack(&mut self, delivered: u32, pipe: u32, ssthresh: u32, mss: u32, progress: bool) {
+    pub(crate) fn on_ack(&mut self, delivered: u32, pipe: u32, ssthresh: u32, mss: u32, safe: bool) {
         self.delivered = self.delivered.saturating_add(delivered);
-        let room = if pipe > ssthresh {
-            // RFC 6937 3.1: in proportion to what the window is to become.
+        let mut count = if pipe > ssthresh {
+            // In proportion to what the window is to become.
             let share = u64::from(self.delivered) * u64::from(ssthresh);
             let share = share.div_ceil(u64::from(self.flight));
             u32::try_from(share).unwrap_or(u32::MAX).saturating_sub(self.out)
         } else {
-            let conservation = self.delivered.saturating_sub(self.out);
-            // The slow start reduction bound, as long as the recovery makes progress; else the conservative one.
-            let limit = if progress { conservation.max(delivered).saturating_add(mss) } else { conservation };
-            limit.min(ssthresh - pipe)
+            // The conservative bound, and that of slow start as long as the recovery makes progress.
+            let conserved = self.delivered.saturating_sub(self.out).max(delivered);
+            let most = if safe { conserved.saturating_add(mss) } else { conserved };
+            most.min(ssthresh - pipe)
         };
-        self.window = pipe.saturating_add(room);
+        if self.out == 0 {
+            // The first retransmission leaves in any case.
+            count = count.max(mss);
+        }
+        self.window = pipe.saturating_add(count);
     }
 
-    /// The first retransmission leaves in any case (RFC 5681 3.2, step 3).
+    /// Another retransmission leaves in any case.
     pub(crate) fn allow(&mut self, pipe: u32, bytes: u32) {
         self.window = self.window.max(pipe.saturating_add(bytes));
     }
@@ -57,8 +61,8 @@ mod tests {
     const MSS: u32 = 1000;
 
     #[test]
-    fn rfc_6937_3_1_sends_in_proportion_while_more_is_in_flight_than_the_threshold() {
-        // 20 segments, one lost, the window is halved: one leaves for every two that arrive.
+    fn rfc_9937_6_2_sends_in_proportion_while_more_is_in_flight_than_the_threshold() {
+        // 20 segments, one lost, the window is halved: one leaves for every two that arrive, the first at once.
         let mut prr = Prr::new(20 * MSS);
         let mut pipe = 19 * MSS;
         for n in 1..=8 {
@@ -68,12 +72,12 @@ mod tests {
                 prr.on_sent(MSS);
                 pipe += MSS;
             }
-            assert_eq!(prr.out, n / 2 * MSS);
+            assert_eq!(prr.out, (n / 2).max(1) * MSS);
         }
     }
 
     #[test]
-    fn rfc_6937_3_1_the_slow_start_bound_fills_up_to_the_threshold() {
+    fn rfc_9937_6_2_a_safe_acknowledgment_fills_up_to_the_threshold() {
         let mut prr = Prr::new(20 * MSS);
         prr.on_ack(MSS, 2 * MSS, 10 * MSS, MSS, true);
         assert_eq!(prr.window(), 4 * MSS);
@@ -83,14 +87,25 @@ mod tests {
     }
 
     #[test]
-    fn rfc_6937_3_1_the_conservative_bound_sends_what_has_arrived() {
+    fn rfc_9937_6_2_any_other_acknowledgment_lets_as_much_leave_as_has_arrived() {
         let mut prr = Prr::new(20 * MSS);
         prr.on_ack(MSS, 2 * MSS, 10 * MSS, MSS, false);
         assert_eq!(prr.window(), 3 * MSS);
-        prr.on_sent(MSS);
-        prr.on_ack(0, 3 * MSS, 10 * MSS, MSS, false);
-        assert_eq!(prr.window(), 3 * MSS);
-        prr.allow(3 * MSS, MSS);
+        // More went out than has arrived; what arrives now counts all the same.
+        prr.on_sent(3 * MSS);
+        prr.on_ack(MSS, 4 * MSS, 10 * MSS, MSS, false);
+        assert_eq!(prr.window(), 5 * MSS);
+        prr.on_ack(0, 4 * MSS, 10 * MSS, MSS, false);
         assert_eq!(prr.window(), 4 * MSS);
+    }
+
+    #[test]
+    fn rfc_9937_6_2_the_first_retransmission_leaves_in_any_case() {
+        let mut prr = Prr::new(20 * MSS);
+        prr.on_ack(0, 15 * MSS, 10 * MSS, MSS, false);
+        assert_eq!(prr.window(), 16 * MSS);
+        prr.on_sent(MSS);
+        prr.on_ack(0, 16 * MSS, 10 * MSS, MSS, false);
+        assert_eq!(prr.window(), 16 * MSS);
     }
 }

@@ -48,6 +48,13 @@ impl SackBlocks {
         true
     }
 
+    /// Orders the blocks by their distance from `start`.
+    pub(crate) fn sort_from(&mut self, start: SeqNumber) {
+        if let Some(blocks) = self.blocks.get_mut(..usize::from(self.len)) {
+            blocks.sort_unstable_by_key(|(left, _)| left.since(start));
+        }
+    }
+
     /// The blocks, in the order of the option.
     pub fn as_slice(&self) -> &[(SeqNumber, SeqNumber)] {
         self.blocks.get(..usize::from(self.len)).unwrap_or(&[])
