@@ -80,7 +80,7 @@ impl Connection {
         self.send.advance(bytes);
         self.counters.bytes_acknowledged += bytes as u64;
         news.acked = acked;
-        news.delivered = self.settle_flight(header);
+        news.delivered = self.settle_flight(header, news);
         self.snd_una = ack;
         self.snd_nxt = self.snd_nxt.max(ack);
         (self.retries, self.unreachable) = (0, false);
@@ -120,7 +120,7 @@ impl Connection {
 
     /// Our SYN is acknowledged.
     pub(super) fn acknowledge_syn(&mut self, header: &Header) {
-        self.settle_flight(header);
+        self.settle_flight(header, &mut News::default());
         self.snd_una = header.ack;
         self.snd_nxt = self.snd_nxt.max(header.ack);
         (self.timers.retransmit, self.timers.user) = (None, None);
@@ -128,13 +128,14 @@ impl Connection {
 
     /// Takes what SEG.ACK covers out of the flight, and the round-trip time from the first of it. Returns the number of
     /// bytes that were not known to have arrived.
-    fn settle_flight(&mut self, header: &Header) -> u32 {
+    fn settle_flight(&mut self, header: &Header, news: &mut News) -> u32 {
         let (now, answers) = (self.now, self.answers(header));
-        let (flight, rack) = (&mut self.flight, &mut self.rack);
+        let (flight, rack, recovery) = (&mut self.flight, &mut self.rack, &self.recovery);
         let (mut first, mut again) = (None, false);
         let delivered = flight.acknowledge(header.ack, |sent| {
             rack.on_delivered(sent, now, &answers);
             again |= sent.again;
+            news.original |= recovery.is_original(sent);
             first.get_or_insert(sent.time);
         });
         match first {

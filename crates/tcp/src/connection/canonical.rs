@@ -64,6 +64,7 @@ impl Connection {
             flight,
             rack,
             rare,
+            recovery,
             // State, as it is:
             local: _,
             remote: _,
@@ -104,7 +105,6 @@ impl Connection {
             reply: _,
             retries: _,
             unreachable: _,
-            recovery: _,
             marking: _,
             counters: _,
             events: _,
@@ -124,6 +124,8 @@ impl Connection {
         if let Some(rare) = rare {
             rare.forget_time(now);
         }
+        // What a window was before is as forgotten as what it is.
+        recovery.undo = None;
         *taken = (*rcv_nxt, now);
         if let Some(echo) = echo {
             echo.forget_time(now);

@@ -188,6 +188,7 @@ impl Connection {
 
     /// The congestion window was reduced, for whatever reason.
     pub(super) fn on_reduction(&mut self) {
+        self.forget_undo();
         if self.marking.is_full() {
             (self.marking.reduced, self.marking.reduced_at) = (true, self.snd_max);
             self.marking.reduction_untold = true;

@@ -18,6 +18,7 @@ mod recovery;
 mod timers;
 mod timestamps;
 mod transmit;
+mod undo;
 mod window;
 
 use alloc::boxed::Box;

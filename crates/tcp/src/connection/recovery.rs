@@ -1,11 +1,13 @@
 //! Loss recovery of a connection: RACK-TLP (RFC 8985) with peers that speak SACK, NewReno (RFC 6582) with others, and
 //! proportional rate reduction (RFC 9937) with both.
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use super::Connection;
+use super::undo::Undo;
 use crate::congestion::{Acked, Controller};
-use crate::recovery::Prr;
+use crate::recovery::{Prr, Sent};
 use crate::{Header, SackBlocks, SeqNumber};
 
 /// What is known about losses, beside the flight itself.
@@ -20,6 +22,8 @@ pub(super) struct Recovery {
     tail: Option<TailProbe>,
     /// A tail loss probe is to be sent.
     tail_due: bool,
+    /// The last reduction, until it is known to be right.
+    pub(super) undo: Option<Box<Undo>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -53,6 +57,8 @@ pub(super) struct News {
     pub(super) duplicate: bool,
     /// RFC 2883: it tells of data that arrived twice.
     pub(super) duplicate_report: bool,
+    /// Something has arrived that was not sent again since the last loss was noticed, and was sent before that.
+    pub(super) original: bool,
     /// RFC 3168 6.1.3: the peer has received something marked.
     pub(super) marked: bool,
 }
@@ -67,12 +73,33 @@ const DUP_THRESH: u32 = 3;
 impl Recovery {
     pub(super) fn new(iss: SeqNumber) -> Self {
         // RFC 6582 3.2, step 1.
-        Self { phase: Phase::Open, recover: iss, duplicate_acks: 0, tail: None, tail_due: false }
+        Self { phase: Phase::Open, recover: iss, duplicate_acks: 0, tail: None, tail_due: false, undo: None }
     }
 
-    /// Whether nothing is known to be lost, and nothing is being asked.
+    /// Whether nothing is known to be lost.
+    pub(super) fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    /// Whether a time-out is being recovered from.
+    pub(super) fn is_loss(&self) -> bool {
+        matches!(self.phase, Phase::Loss { .. })
+    }
+
+    /// Whether a segment that has arrived was sent once, and before the last loss was noticed.
+    pub(super) fn is_original(&self, sent: &Sent) -> bool {
+        !sent.again && !sent.end.after(self.recover)
+    }
+
+    /// Nothing is lost after all.
+    pub(super) fn reopen(&mut self) {
+        self.phase = Phase::Open;
+        self.duplicate_acks = 0;
+    }
+
+    /// Whether nothing is known to be lost, nothing is being asked, and nothing may yet be taken back.
     pub(super) fn is_quiet(&self) -> bool {
-        self.phase == Phase::Open && self.tail.is_none() && !self.tail_due
+        self.phase == Phase::Open && self.tail.is_none() && !self.tail_due && self.undo.is_none()
     }
 }
 
@@ -132,13 +159,16 @@ impl Connection {
         valid.sort_from(una);
         for &(left, right) in valid.as_slice() {
             let (now, answers) = (self.now, self.answers(header));
-            let (flight, rack, mut earliest) = (&mut self.flight, &mut self.rack, None);
+            let (flight, rack, recovery, mut earliest) = (&mut self.flight, &mut self.rack, &self.recovery, None);
+            let mut original = false;
             news.delivered += flight.sack(left, right, |sent| {
                 rack.on_delivered(sent, now, &answers);
+                original |= recovery.is_original(sent);
                 if !sent.again {
                     earliest.get_or_insert(sent.time);
                 }
             });
+            news.original |= original;
             // The first of what arrived has waited longest.
             if let Some(time) = earliest.filter(|_| news.acked == 0) {
                 self.rtt.sample(now - time);
@@ -152,10 +182,14 @@ impl Connection {
         self.judge_tail_probe(header, news);
         let mut news = *news;
         let growth = self.counted_for_growth(&news);
+        self.judge_reduction(header, &news);
         if self.recovery.phase != Phase::Open && self.snd_una.at_or_after(self.recovery.recover) {
-            self.recovery.phase = Phase::Open;
-            self.recovery.duplicate_acks = 0;
+            self.recovery.reopen();
             self.rack.on_recovered();
+        }
+        if self.snd_una == self.snd_max && self.send.is_empty() {
+            // Law 3: an idle connection holds nothing that it may never need.
+            self.forget_undo();
         }
         let losses = if self.sack { self.detect_losses() } else { self.count_duplicates(&mut news) };
         let begins = losses && self.recovery.phase == Phase::Open;
@@ -238,7 +272,9 @@ impl Connection {
     /// `delivered`: what the acknowledgment that tells of the loss tells of arrivals.
     fn begin_fast_recovery(&mut self, delivered: u32) {
         let flight = self.snd_nxt.since(self.snd_una);
+        let undo = self.undo_point(u32::from(self.recovery.tail.is_some_and(|tail| tail.again)));
         self.reduce(flight);
+        self.recovery.undo = Some(Box::new(undo));
         // RFC 9937 6.1: what was known to have arrived before is not delivered again in this recovery.
         let held = self.flight.sacked_bytes() + self.recovery.duplicate_acks * self.snd_mss;
         self.recovery.phase = Phase::Fast(Prr::new((flight + delivered).saturating_sub(held)));
@@ -269,9 +305,10 @@ impl Connection {
     /// 6.3: but what was sent too lately to be missed).
     pub(super) fn on_loss_timeout(&mut self) {
         let outstanding = self.snd_max.since(self.snd_una);
+        let undo = self.undo_point_of_timeout();
         self.congestion.on_timeout(self.now, outstanding, self.retries > 0);
         self.on_reduction();
-        self.recovery = Recovery { phase: Phase::Loss { head_due: true }, ..Recovery::new(self.snd_max) };
+        self.recovery = Recovery { phase: Phase::Loss { head_due: true }, undo, ..Recovery::new(self.snd_max) };
         self.timers.tail_loss = None;
         self.timers.reorder = None;
         // Without SACK nothing tells of what is still under way.
@@ -355,6 +392,7 @@ impl Connection {
         self.timers.reorder = None;
         self.recovery.duplicate_acks = 0;
         self.forget_tail_probe();
+        self.forget_undo();
     }
 }
 

@@ -102,6 +102,12 @@ impl Connection {
         }
     }
 
+    /// How long ago our clock stood where an acknowledgment echoes it.
+    pub(super) fn age_of_echo(&self, header: &Header) -> Duration {
+        let echo = header.options.timestamps.map_or(self.clock(), |timestamps| timestamps.echo);
+        Duration::from_millis(self.clock().wrapping_sub(echo).into())
+    }
+
     /// The round-trip time of what was sent again, if an acknowledgment of new data echoes our clock of then or later
     /// (RFC 7323 4.1).
     ///

@@ -215,6 +215,9 @@ impl Connection {
 
     /// The first segment that is known to be lost, if the congestion window lets it go (RFC 6675 4, NextSeg rule 1).
     fn lost_text(&mut self) -> Option<Text> {
+        if self.sends_new_data_first() {
+            return None;
+        }
         let (number, sent) = self.flight.next_lost()?;
         if sent.end.since(self.snd_una) > self.snd_wnd {
             // The peer has taken back a part of its window: what fits now is cut anew.
@@ -266,7 +269,7 @@ impl Connection {
     /// What is next in line, `most` segments of it, if both windows and the sender's silly window avoidance let it go; moves
     /// SND.NXT.
     fn next_text(&mut self, most: usize) -> Option<Text> {
-        if self.flight.lost_segments() > 0 || self.is_paused() {
+        if (self.flight.lost_segments() > 0 && !self.sends_new_data_first()) || self.is_paused() {
             // What is lost goes first.
             return None;
         }
@@ -397,6 +400,7 @@ impl Connection {
             }
             Kind::Again(number) => {
                 self.flight.resend(number, self.now);
+                self.on_sent_again(end);
                 if seq == self.snd_una {
                     // What the peer waits for has a time-out of its own.
                     self.timers.retransmit = None;

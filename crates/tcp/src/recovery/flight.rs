@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use drywire_core::Instant;
@@ -251,6 +252,21 @@ impl Flight {
         }
     }
 
+    /// Nothing was lost after all: all that waits for being sent again is under way.
+    pub(crate) fn lose_none(&mut self) {
+        for number in core::mem::take(&mut self.lost) {
+            self.set_fate(number, Fate::Unknown);
+        }
+        // They stand where they stood before they were lost.
+        let unknown = self.sent.iter().zip(self.first..).filter(|(sent, _)| sent.fate == Fate::Unknown);
+        let mut order: Vec<(Instant, u64)> = unknown.map(|(sent, number)| (sent.time, number)).collect();
+        order.sort_unstable();
+        (self.oldest, self.newest) = (NONE, NONE);
+        for (_, number) in order {
+            self.link(number);
+        }
+    }
+
     /// The times at which things were sent are not known after all: their answers measure nothing.
     pub(crate) fn distrust_times(&mut self) {
         for sent in &mut self.sent {
@@ -359,8 +375,6 @@ impl Flight {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec::Vec;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -447,6 +461,19 @@ mod tests {
             (flight.lost.iter().copied().collect::<Vec<_>>(), by_age(&flight)),
             ([0, 1, 2, 4, 5].into(), [6, 7, 8, 9].into())
         );
+    }
+
+    #[test]
+    fn what_was_not_lost_after_all_stands_where_it_was_sent() {
+        let mut flight = ten();
+        flight.sack(seq(300), seq(400), |_| {});
+        for number in [0, 4, 2] {
+            flight.lose(number);
+        }
+        flight.resend(4, at(20));
+        flight.lose_none();
+        assert_eq!(by_age(&flight), [0, 1, 2, 5, 6, 7, 8, 9, 4]);
+        assert_eq!((flight.pipe(), flight.lost_segments()), (900, 0));
     }
 
     #[test]

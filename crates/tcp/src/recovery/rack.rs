@@ -84,6 +84,11 @@ impl Rack {
         self.persist = Self::PERSIST;
     }
 
+    /// What was taken for lost was only late.
+    pub(crate) fn on_reordering(&mut self) {
+        self.reordering_seen = true;
+    }
+
     /// A recovery is over.
     pub(crate) fn on_recovered(&mut self) {
         self.persist = self.persist.saturating_sub(1);
