@@ -12,10 +12,11 @@ use crate::SeqNumber;
 pub(crate) struct Rack {
     /// `RACK.xmit_ts` and `RACK.end_seq`: of the segment that was sent last, among those that have arrived.
     latest: Option<(Instant, SeqNumber)>,
+    // In nanoseconds, as a Duration takes twice the room.
     /// `RACK.rtt`.
-    rtt: Duration,
+    rtt: u64,
     /// `RACK.min_RTT`, and when it was measured.
-    min_rtt: Option<(Duration, Instant)>,
+    min_rtt: Option<(u64, Instant)>,
     /// `RACK.fack`: the highest sequence number that has arrived.
     fack: Option<SeqNumber>,
     /// `RACK.reordering_seen`.
@@ -39,7 +40,7 @@ impl Rack {
     pub(crate) fn new() -> Self {
         Self {
             latest: None,
-            rtt: Duration::ZERO,
+            rtt: 0,
             min_rtt: None,
             fack: None,
             reordering_seen: false,
@@ -52,10 +53,10 @@ impl Rack {
     /// RFC 8985 6.2, steps 1 to 3: a segment has arrived. `answers` says whether the acknowledgment may be the answer to
     /// what was sent at a time, as far as its echo of our clock tells.
     pub(crate) fn on_delivered(&mut self, sent: &Sent, now: Instant, answers: impl Fn(Instant) -> bool) {
-        let rtt = now - sent.time;
+        let rtt = now.as_nanos().saturating_sub(sent.time.as_nanos());
         if sent.again {
             // It may well be the first sending that has arrived.
-            if !answers(sent.time) || self.min_rtt().is_some_and(|least| rtt < least) {
+            if !answers(sent.time) || self.min_rtt.is_some_and(|(least, _)| rtt < least) {
                 return;
             }
         } else {
@@ -122,11 +123,11 @@ impl Rack {
 
     /// `RACK.rtt + RACK.reo_wnd`: how long after its sending a segment is missed.
     pub(crate) fn patience(&self, flight: &Flight, srtt: Duration, recovering: bool) -> Duration {
-        self.rtt + self.window(flight.sacked_segments(), srtt, recovering)
+        Duration::from_nanos(self.rtt) + self.window(flight.sacked_segments(), srtt, recovering)
     }
 
     pub(crate) fn min_rtt(&self) -> Option<Duration> {
-        self.min_rtt.map(|(rtt, _)| rtt)
+        self.min_rtt.map(|(rtt, _)| Duration::from_nanos(rtt))
     }
 
     /// The reordering window (RFC 8985 6.2, step 4).
@@ -141,7 +142,7 @@ impl Rack {
     /// As if everything had happened at `now`.
     #[cfg(feature = "explore")]
     pub(crate) fn forget_time(&mut self, now: Instant) {
-        self.rtt = Duration::ZERO;
+        self.rtt = 0;
         self.min_rtt = None;
         if let Some((at, _)) = &mut self.latest {
             *at = now;
@@ -188,7 +189,7 @@ mod tests {
         let (mut rack, mut flight) = (Rack::new(), ten());
         sack(&mut rack, &mut flight, at(100), 0, 1);
         sack(&mut rack, &mut flight, at(300), 1, 2);
-        assert_eq!((rack.min_rtt(), rack.rtt), (Some(RTT), Duration::from_millis(299)));
+        assert_eq!((rack.min_rtt(), rack.rtt), (Some(RTT), 299_000_000));
         sack(&mut rack, &mut flight, at(400_000), 2, 3);
         assert_eq!(rack.min_rtt(), Some(Duration::from_millis(399_998)));
     }
@@ -226,7 +227,7 @@ mod tests {
     #[test]
     fn rfc_8985_6_2_step_4_without_reordering_three_segments_behind_or_a_recovery_leave_no_patience() {
         let mut rack = Rack::new();
-        rack.min_rtt = Some((RTT, at(0)));
+        rack.min_rtt = Some((100_000_000, at(0)));
         assert_eq!(rack.window(2, RTT, false), RTT / 4);
         assert_eq!((rack.window(3, RTT, false), rack.window(0, RTT, true)), (Duration::ZERO, Duration::ZERO));
         rack.reordering_seen = true;
@@ -236,7 +237,7 @@ mod tests {
     #[test]
     fn rfc_8985_6_2_step_4_duplicates_widen_the_window_once_a_round_trip_up_to_one_and_for_sixteen_recoveries() {
         let mut rack = Rack::new();
-        rack.min_rtt = Some((RTT, at(0)));
+        rack.min_rtt = Some((100_000_000, at(0)));
         rack.on_duplicate_report(seq(0), seq(1000));
         rack.on_duplicate_report(seq(900), seq(1900));
         assert_eq!(rack.window(0, RTT, false), RTT / 2);
