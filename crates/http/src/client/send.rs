@@ -33,9 +33,8 @@ impl Connection {
             return Err(CommandError::InvalidMethod);
         }
         let request_target = self.target(parts, method)?;
-        let form = TargetForm::of(method.as_bytes(), request_target.as_bytes())
-            .filter(|_| target::is_percent_encoded(request_target.as_bytes()))
-            .ok_or(CommandError::InvalidTarget)?;
+        let form =
+            TargetForm::of_outgoing(method.as_bytes(), request_target.as_bytes()).ok_or(CommandError::InvalidTarget)?;
         let checked = Checked::new(parts.fields())?;
         let (encoder, framing) = framing(method, length, &checked)?;
         checked.agrees_with(framing)?;

@@ -202,52 +202,9 @@ impl Chunked {
     }
 }
 
-/// RFC 9110, 6.5.1: fields that frame, route, modify, authenticate or describe the content come too late in a trailer
-/// section; merged into a head they would be an attack.
-const FORBIDDEN: &[&str] = &[
-    "age",
-    "authorization",
-    "cache-control",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-range",
-    "content-type",
-    "cookie",
-    "date",
-    "expect",
-    "expires",
-    "host",
-    "if-match",
-    "if-modified-since",
-    "if-none-match",
-    "if-range",
-    "if-unmodified-since",
-    "keep-alive",
-    "location",
-    "max-forwards",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "range",
-    "retry-after",
-    "set-cookie",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "vary",
-    "www-authenticate",
-];
-
-pub(crate) fn is_forbidden_trailer(name: &[u8]) -> bool {
-    FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden.as_bytes()))
-}
-
 /// How many were dropped.
 fn drop_forbidden(fields: &mut Fields) -> usize {
     let all = fields.len();
-    let Fields { bytes, spans } = fields;
-    spans.retain(|span| !is_forbidden_trailer(crate::head::slice(bytes, span.name, span.name_len)));
+    fields.spans.retain(|span| !span.known.is_forbidden_in_trailers());
     all - fields.len()
 }

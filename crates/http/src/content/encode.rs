@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use drywire_core::SendQueue;
 
-use super::chunked::is_forbidden_trailer;
 use crate::{CommandError, Trailers};
 
 /// The content of the message that is being sent.
@@ -62,7 +61,7 @@ impl Encoder {
         let Some(trailers) = trailers.filter(|trailers| !trailers.is_empty()) else { return Ok(()) };
         // RFC 9110, 6.5.1: only a message that is chunked has room for them. Where content is dropped, so are they.
         let room = matches!(self, Self::Chunked | Self::Dropped);
-        if !room || trailers.iter().any(|(name, _)| is_forbidden_trailer(name)) {
+        if !room || trailers.known().any(|(known, _)| known.is_forbidden_in_trailers()) {
             return Err(CommandError::TrailersNotAllowed);
         }
         Ok(())

@@ -67,7 +67,7 @@ impl Gathered {
                     gathered.trailers |=
                         syntax::elements(value).any(|element| element.eq_ignore_ascii_case(b"trailers"));
                 }
-                Known::Other => {}
+                _ => {}
             }
         }
         if let Some(codings) = gathered.transfer_encoding

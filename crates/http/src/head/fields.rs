@@ -5,7 +5,7 @@ use core::fmt;
 
 use bytes::{Bytes, BytesMut};
 
-use super::syntax;
+use super::{Known, syntax};
 use crate::CommandError;
 
 /// The field lines of a head or a trailer section, in wire order and original case.
@@ -36,36 +36,6 @@ pub(crate) struct Span {
     pub(crate) known: Known,
 }
 
-/// The fields that the machines themselves look at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Known {
-    Connection,
-    ContentLength,
-    Expect,
-    Host,
-    Te,
-    TransferEncoding,
-    Upgrade,
-    Other,
-}
-
-impl Known {
-    /// Compares by length first, so that most names cost one comparison.
-    pub(crate) fn of(name: &[u8]) -> Self {
-        let (field, known) = match name.len() {
-            2 => ("te", Self::Te),
-            4 => ("host", Self::Host),
-            6 => ("expect", Self::Expect),
-            7 => ("upgrade", Self::Upgrade),
-            10 => ("connection", Self::Connection),
-            14 => ("content-length", Self::ContentLength),
-            17 => ("transfer-encoding", Self::TransferEncoding),
-            _ => return Self::Other,
-        };
-        if name.eq_ignore_ascii_case(field.as_bytes()) { known } else { Self::Other }
-    }
-}
-
 impl Fields {
     /// A list of field lines, checked as the machine checks all that it sends.
     pub fn new<N: AsRef<[u8]>, V: AsRef<[u8]>>(fields: impl IntoIterator<Item = (N, V)>) -> Result<Self, CommandError> {
@@ -83,10 +53,7 @@ impl Fields {
                 return Err(CommandError::InvalidFieldValue);
             };
             let Some(value) = start.checked_add(name_len) else { return Err(CommandError::InvalidFieldValue) };
-            spans.push(Span { name: start, name_len, value, value_len, known: Known::Other });
-        }
-        for span in &mut spans {
-            span.known = Known::of(slice(&bytes, span.name, span.name_len));
+            spans.push(Span { name: start, name_len, value, value_len, known: Known::of(name) });
         }
         Ok(Self { bytes: bytes.freeze(), spans })
     }
@@ -112,8 +79,15 @@ impl Fields {
     }
 
     /// The values of every field line of this name, in any case of letters.
+    ///
+    /// The usual names are known by number, and each line is compared by that; others are compared as text.
     pub fn field_values<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
-        self.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+        let known = Known::of(name.as_bytes());
+        let is_named = move |span: &&Span| {
+            let text = || slice(&self.bytes, span.name, span.name_len);
+            span.known == known && (known != Known::Other || text().eq_ignore_ascii_case(name.as_bytes()))
+        };
+        self.spans.iter().filter(is_named).map(|span| slice(&self.bytes, span.value, span.value_len))
     }
 
     /// The elements of a list-valued field over all its lines, without white space and empty ones (RFC 9110, 5.6.1).
@@ -128,12 +102,9 @@ impl Fields {
         self.field_elements(name).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
     }
 
-    /// The lines that the machines look at, with what they are.
+    /// The values, with the numbers of their names.
     pub(crate) fn known(&self) -> impl Iterator<Item = (Known, &[u8])> {
-        self.spans
-            .iter()
-            .filter(|span| span.known != Known::Other)
-            .map(|span| (span.known, slice(&self.bytes, span.value, span.value_len)))
+        self.spans.iter().map(|span| (span.known, slice(&self.bytes, span.value, span.value_len)))
     }
 
     /// The value as a piece that shares this section's memory.

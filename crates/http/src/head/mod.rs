@@ -2,6 +2,7 @@
 
 pub(crate) mod facts;
 mod fields;
+mod name;
 mod request;
 mod response;
 pub(crate) mod scan;
@@ -16,8 +17,9 @@ use core::fmt;
 #[cfg(feature = "http")]
 mod convert;
 
+pub(crate) use fields::Span;
 pub use fields::{FieldIter, Fields};
-pub(crate) use fields::{Known, Span, slice};
+pub(crate) use name::Known;
 pub use request::RequestHead;
 pub use response::ResponseHead;
 pub use target::TargetForm;

@@ -187,24 +187,32 @@ impl Scanner {
 
     /// Goes on over `bytes`, which begin where they began in the call before. `true` once the section is complete.
     pub(crate) fn scan(&mut self, bytes: &[u8], limits: &Limits) -> Result<bool, Error> {
-        let value = if limits.lenient.allows(Lenient::CONTROLS_IN_VALUES) {
-            syntax::is_value_or_control
-        } else {
-            syntax::is_value
-        };
         while self.at != At::Done {
-            let (limit, error) = self.limit(limits);
-            let open = bytes.get(..limit).unwrap_or(bytes);
             match self.at {
-                At::Method => self.run(open, syntax::is_token),
-                At::Target => self.run(open, syntax::is_target),
-                At::Name => self.run(open, syntax::is_token),
-                At::Reason => self.run(open, syntax::is_value),
-                At::Value => self.run(open, value),
-                At::NameEnd | At::ValueStart => self.run(open, syntax::is_ows),
+                At::LineStart => {
+                    self.whole_lines(bytes, limits);
+                    if self.at == At::Done {
+                        return Ok(true);
+                    }
+                }
+                At::Method if self.pos == 0 => self.whole_request_line(bytes, limits),
                 _ => {}
             }
-            self.count(1);
+            let (limit, error) = self.limit(limits);
+            let open = bytes.get(..limit).unwrap_or(bytes);
+            let rest = open.get(self.pos..).unwrap_or_default();
+            let run = match self.at {
+                At::Method | At::Name => syntax::token_len(rest),
+                At::Target => syntax::target_len(rest),
+                At::Value if limits.lenient.allows(Lenient::CONTROLS_IN_VALUES) => {
+                    rest.iter().take_while(|b| syntax::is_value_or_control(**b)).count()
+                }
+                At::Reason | At::Value => syntax::value_len(rest),
+                At::NameEnd | At::ValueStart => rest.iter().take_while(|b| syntax::is_ows(**b)).count(),
+                _ => 0,
+            };
+            self.count(run + 1);
+            self.pos += run;
             let Some(&byte) = open.get(self.pos) else {
                 return if bytes.len() > limit { Err(error) } else { Ok(false) };
             };
@@ -272,14 +280,6 @@ impl Scanner {
         }
     }
 
-    /// Moves over the bytes of one class.
-    fn run(&mut self, bytes: &[u8], class: fn(u8) -> bool) {
-        let rest = bytes.get(self.pos..).unwrap_or_default();
-        let len = rest.iter().position(|b| !class(*b)).unwrap_or(rest.len());
-        self.count(len);
-        self.pos += len;
-    }
-
     /// Takes note of bytes that were looked at.
     #[cfg(test)]
     fn count(&mut self, bytes: usize) {
@@ -289,6 +289,59 @@ impl Scanner {
     #[cfg(not(test))]
     #[expect(clippy::unused_self, reason = "only tests count")]
     const fn count(&self, _bytes: usize) {}
+
+    /// Takes a request line that is here in whole and breaks no rule. With any other one it does nothing, and byte by
+    /// byte its fault is found.
+    fn whole_request_line(&mut self, bytes: &[u8], limits: &Limits) {
+        let method_len = syntax::token_len(bytes);
+        let target_start = method_len + 1;
+        let Some(rest) = bytes.get(target_start..) else { return };
+        let target_end = target_start + syntax::target_len(rest);
+        self.count(target_end + 11);
+        let version = match bytes.get(target_end..target_end + 11) {
+            Some(b" HTTP/1.1\r\n") => Version::Http11,
+            Some(b" HTTP/1.0\r\n") => Version::Http10,
+            _ => return,
+        };
+        let fits = target_end + 9 <= limits.line && target_end + 11 <= limits.section.min(MAX_SECTION);
+        if method_len == 0 || target_end == target_start || bytes.get(method_len) != Some(&b' ') || !fits {
+            return;
+        }
+        (self.method_len, self.target) = (method_len, (target_start, target_end));
+        self.count(target_end);
+        if let Ok(form @ Some(_)) = self.target_form(bytes, limits.lenient) {
+            (self.form, self.version) = (form, version);
+            (self.pos, self.at) = (target_end + 11, At::LineStart);
+        }
+    }
+
+    /// Takes the field lines that are here in whole and break no rule, and the empty line behind the last one.
+    fn whole_lines(&mut self, bytes: &[u8], limits: &Limits) {
+        let open = bytes.get(..limits.section.min(MAX_SECTION)).unwrap_or(bytes);
+        while let Some(line) = open.get(self.pos..) {
+            if let [b'\r', b'\n', ..] = line {
+                self.pos += 2;
+                self.at = At::Done;
+                return;
+            }
+            let name_len = syntax::token_len(line);
+            let Some((name, [b':', behind @ ..])) = line.split_at_checked(name_len) else { return };
+            let space = behind.iter().take_while(|b| syntax::is_ows(**b)).count();
+            let text = behind.get(space..).unwrap_or_default();
+            let text_len = syntax::value_len(text);
+            self.count(name_len + 1 + space + text_len + 2);
+            let Some((value, [b'\r', b'\n', ..])) = text.split_at_checked(text_len) else { return };
+            let start = name_len + 1 + space;
+            let end = start + text_len;
+            if name.is_empty() || end > limits.field_line || self.spans.len() >= limits.fields {
+                return;
+            }
+            let value_len = value.iter().rposition(|b| !syntax::is_ows(*b)).map_or(0, |last| last + 1);
+            self.count(text_len - value_len + 1);
+            self.push(name, self.pos, self.pos + start, value_len);
+            self.pos += end + 2;
+        }
+    }
 
     /// Judges one byte behind a run, or one that stands alone.
     fn next(&mut self, bytes: &[u8], byte: u8, limits: &Limits) -> Result<At, Error> {
@@ -386,7 +439,8 @@ impl Scanner {
             }
             (At::Value, _) => return Err(wrong(byte, Error::InvalidFieldValue)),
             (At::ValueLf, b'\n') => {
-                self.push(bytes);
+                let name = bytes.get(self.name.0..self.name.1).unwrap_or_default();
+                self.push(name, self.name.0, self.mark, self.value_end - self.mark);
                 At::LineStart
             }
 
@@ -458,19 +512,18 @@ impl Scanner {
         Ok(At::Value)
     }
 
-    fn push(&mut self, bytes: &[u8]) {
+    fn push(&mut self, name: &[u8], name_at: usize, value_at: usize, value_len: usize) {
         if self.spans.capacity() == 0 {
             // What most heads have, in one allocation.
             self.spans.reserve(12);
         }
-        let name = bytes.get(self.name.0..self.name.1).unwrap_or_default();
         // `Known::of` compares names as long as the longest known one at most.
-        self.count(name.len().min(17));
+        self.count(name.len().min(24));
         self.spans.push(Span {
-            name: offset(self.name.0),
+            name: offset(name_at),
             name_len: offset(name.len()),
-            value: offset(self.mark),
-            value_len: offset(self.value_end - self.mark),
+            value: offset(value_at),
+            value_len: offset(value_len),
             known: Known::of(name),
         });
     }

@@ -59,7 +59,7 @@ impl Checked {
                     checked.expects_continue |=
                         syntax::elements(value).any(|element| element.eq_ignore_ascii_case(b"100-continue"));
                 }
-                Known::Other => {}
+                _ => {}
             }
         }
         Ok(checked)
