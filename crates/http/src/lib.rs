@@ -94,6 +94,7 @@ mod lenient;
 pub mod ndjson;
 pub mod origin;
 mod parts;
+mod prepared;
 pub mod server;
 pub mod sse;
 #[cfg(test)]
@@ -104,3 +105,4 @@ pub use error::{CommandError, Error};
 pub use head::{FieldIter, Fields, RequestHead, ResponseHead, TargetForm, Trailers, Version};
 pub use lenient::Lenient;
 pub use parts::{Length, PlainRequest, PlainResponse, RequestParts, ResponseParts};
+pub use prepared::{PreparedRequest, PreparedResponse};

@@ -2,6 +2,8 @@
 
 use alloc::borrow::Cow;
 
+use crate::Fields;
+
 /// The head of a request to be sent. The machine adds the framing fields and `Connection` itself.
 ///
 /// Implemented by [`PlainRequest`] and, with feature `http`, by `http::Request<T>`.
@@ -97,6 +99,32 @@ impl ResponseParts for PlainResponse<'_> {
 
     fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+    }
+}
+
+/// A response head from a status and a list of field lines, such as [`Fields`] that were received.
+impl ResponseParts for (u16, &Fields) {
+    fn status(&self) -> u16 {
+        self.0
+    }
+
+    fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.1.iter()
+    }
+}
+
+/// A request head from method, target and a list of field lines, such as [`Fields`] that were received.
+impl RequestParts for (&str, &str, &Fields) {
+    fn method(&self) -> &str {
+        self.0
+    }
+
+    fn target(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self.1)
+    }
+
+    fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.2.iter()
     }
 }
 

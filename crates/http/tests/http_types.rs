@@ -21,7 +21,7 @@ fn a_request_crosses_in_http_types() {
 
     let mut server = server();
     let server_side::Event::Request(head) = server.feed(sent).event() else { panic!() };
-    let received = http::Request::<()>::try_from(&head).unwrap();
+    let received = http::Request::<()>::try_from(head).unwrap();
     assert_eq!(received.method(), http::Method::POST);
     assert_eq!(received.uri(), "/p?q=1");
     assert_eq!(received.version(), http::Version::HTTP_11);
@@ -32,7 +32,7 @@ fn a_request_crosses_in_http_types() {
     server.machine.respond(&response, Length::Known(0)).unwrap();
     server.machine.finish(None).unwrap();
     let client_side::Event::Response(head) = client.feed(server.sent()).event() else { panic!() };
-    let received = head.to_http().unwrap();
+    let received = head.into_response().unwrap();
     assert_eq!(received.status(), http::StatusCode::NOT_FOUND);
     assert_eq!(received.headers()["content-type"], "text/plain");
 }

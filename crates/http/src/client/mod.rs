@@ -23,7 +23,7 @@
 
 mod config;
 mod receive;
-mod send;
+pub(crate) mod send;
 mod state;
 
 use alloc::collections::VecDeque;

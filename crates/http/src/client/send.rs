@@ -3,6 +3,7 @@
 use alloc::borrow::Cow;
 
 use bytes::Bytes;
+use drywire_core::SendQueue;
 
 use super::state::{Input, State};
 use super::{Connection, Exchange};
@@ -10,7 +11,7 @@ use crate::content::encode::Encoder;
 use crate::head::syntax;
 use crate::head::target::{self, TargetForm};
 use crate::head::write::{self, Checked, FramingField, Persistence};
-use crate::{CommandError, Length, RequestParts, Trailers};
+use crate::{CommandError, Length, PreparedRequest, RequestParts, Trailers};
 
 impl Connection {
     /// Begins a request. `Content-Length`, `Transfer-Encoding` and `Connection` are written by the machine, and `Host`
@@ -28,56 +29,36 @@ impl Connection {
     /// Behind `CONNECT`, an `Upgrade` or `Connection: close` no request is taken before the response.
     pub fn send_request(&mut self, parts: &impl RequestParts, length: Length) -> Result<(), CommandError> {
         self.may_begin()?;
-        let method = parts.method();
-        if method.is_empty() || !method.bytes().all(syntax::is_token) {
-            return Err(CommandError::InvalidMethod);
-        }
-        let request_target = self.target(parts, method)?;
-        let form =
-            TargetForm::of_outgoing(method.as_bytes(), request_target.as_bytes()).ok_or(CommandError::InvalidTarget)?;
-        let checked = Checked::new(parts.fields())?;
-        let (encoder, framing) = framing(method, length, &checked)?;
-        checked.agrees_with(framing)?;
-        if checked.expects_continue {
-            // RFC 9110, 10.1.1.
-            if matches!(encoder, Encoder::Nothing | Encoder::Length(0)) {
-                return Err(CommandError::ExpectWithoutContent);
-            }
-            if self.state != State::Idle {
-                return Err(CommandError::ExchangeUnderWay);
-            }
-        }
-        // RFC 9112, 3.2: a client sends Host in every request, and the target's authority where there is one.
-        let host = match parts.fields().find(|(name, _)| name.eq_ignore_ascii_case(b"host")) {
-            Some((_, value)) => value,
-            None => target::authority(&request_target, form)
-                .or_else(|| parts.authority())
-                .map(str::as_bytes)
-                .filter(|host| target::is_host_and_port(host))
-                .ok_or(CommandError::InvalidHost)?,
-        };
-
-        let queue = &mut self.transmit;
-        queue.extend_from_slice(method.as_bytes());
-        queue.extend_from_slice(b" ");
-        queue.extend_from_slice(request_target.as_bytes());
-        queue.extend_from_slice(b" HTTP/1.1\r\n");
-        // RFC 9110, 7.2: "A user agent that sends Host SHOULD send it as the first field".
-        write::field(queue, b"Host", host);
-        let persistence = if checked.close { Persistence::Close } else { Persistence::Default };
-        write::section(queue, || parts.fields(), &checked, framing, persistence);
-
-        self.encoder = encoder;
-        self.exchanges.push_back(Exchange {
-            is_head: method == "HEAD",
-            is_connect: method == "CONNECT",
-            offers_upgrade: checked.upgrade,
-            keep_alive: !checked.close,
-            informational: 0,
-            answered: false,
-        });
-        self.go(if checked.expects_continue { Input::ExpectingBegan } else { Input::RequestBegan });
+        let target = self.target(parts)?;
+        let plan = Plan::new(parts, &target, length)?;
+        self.check_expectation(&plan)?;
+        plan.write(parts, &target, &mut self.transmit)?;
+        self.begin(&plan);
         Ok(())
+    }
+
+    /// Begins a request with a head that was encoded before. Otherwise as [`send_request`](Self::send_request).
+    pub fn send_prepared(&mut self, head: &PreparedRequest) -> Result<(), CommandError> {
+        self.may_begin()?;
+        if self.config.absolute_form && head.is_origin_form {
+            return Err(CommandError::InvalidTarget);
+        }
+        self.check_expectation(&head.plan)?;
+        self.transmit.push(head.encoded.clone());
+        self.begin(&head.plan);
+        Ok(())
+    }
+
+    /// A request whose content waits begins only where its 100 cannot be another one's.
+    fn check_expectation(&self, plan: &Plan) -> Result<(), CommandError> {
+        let alone = self.state == State::Idle;
+        if plan.expects_continue && !alone { Err(CommandError::ExchangeUnderWay) } else { Ok(()) }
+    }
+
+    fn begin(&mut self, plan: &Plan) {
+        self.encoder = plan.encoder;
+        self.exchanges.push_back(plan.exchange);
+        self.go(if plan.expects_continue { Input::ExpectingBegan } else { Input::RequestBegan });
     }
 
     /// Sends a piece of the request's content; with [`Length::Unknown`] each piece is one chunk. Pieces from 1 KiB on
@@ -124,7 +105,8 @@ impl Connection {
         }
     }
 
-    fn target<'a>(&self, parts: &'a impl RequestParts, method: &str) -> Result<Cow<'a, str>, CommandError> {
+    fn target<'a>(&self, parts: &'a impl RequestParts) -> Result<Cow<'a, str>, CommandError> {
+        let method = parts.method();
         let asterisk = method == "OPTIONS" && parts.target() == "*";
         if self.config.absolute_form && method != "CONNECT" && !asterisk {
             if let Some(absolute) = parts.absolute_target() {
@@ -158,6 +140,71 @@ impl Connection {
             (None, State::Upgraded | State::Closed) => Err(CommandError::Closed),
             (None, _) => Ok(()),
         }
+    }
+}
+
+/// A request's head once it has been found harmless, and what follows from it.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    checked: Checked,
+    framing: FramingField,
+    form: TargetForm,
+    encoder: Encoder,
+    exchange: Exchange,
+    expects_continue: bool,
+}
+
+impl Plan {
+    pub(crate) fn new(parts: &impl RequestParts, target: &str, length: Length) -> Result<Self, CommandError> {
+        let method = parts.method();
+        if method.is_empty() || syntax::token_len(method.as_bytes()) != method.len() {
+            return Err(CommandError::InvalidMethod);
+        }
+        let form = TargetForm::of_outgoing(method.as_bytes(), target.as_bytes()).ok_or(CommandError::InvalidTarget)?;
+        let checked = Checked::new(parts.fields())?;
+        let (encoder, framing) = framing(method, length, &checked)?;
+        checked.agrees_with(framing)?;
+        let expects_continue = checked.expects_continue;
+        // RFC 9110, 10.1.1.
+        if expects_continue && matches!(encoder, Encoder::Nothing | Encoder::Length(0)) {
+            return Err(CommandError::ExpectWithoutContent);
+        }
+        let exchange = Exchange {
+            is_head: method == "HEAD",
+            is_connect: method == "CONNECT",
+            offers_upgrade: checked.upgrade,
+            keep_alive: !checked.close,
+            informational: 0,
+            answered: false,
+        };
+        Ok(Self { checked, framing, form, encoder, exchange, expects_continue })
+    }
+
+    pub(crate) fn write(
+        &self,
+        parts: &impl RequestParts,
+        request_target: &str,
+        queue: &mut SendQueue,
+    ) -> Result<(), CommandError> {
+        // RFC 9112, 3.2: a client sends Host in every request, and the target's authority where there is one.
+        let host = match parts.fields().find(|(name, _)| name.eq_ignore_ascii_case(b"host")) {
+            Some((_, value)) => value,
+            None => target::authority(request_target, self.form)
+                .or_else(|| parts.authority())
+                .map(str::as_bytes)
+                .filter(|host| target::is_host_and_port(host))
+                .ok_or(CommandError::InvalidHost)?,
+        };
+        queue.reserve(parts.method().len() + request_target.len() + host.len() + self.checked.len + 160);
+        queue.extend_from_slice(parts.method().as_bytes());
+        queue.extend_from_slice(b" ");
+        queue.extend_from_slice(request_target.as_bytes());
+        queue.extend_from_slice(b" HTTP/1.1\r\n");
+        // RFC 9110, 7.2: "A user agent that sends Host SHOULD send it as the first field".
+        write::field(queue, b"Host", host);
+        let persistence = if self.checked.close { Persistence::Close } else { Persistence::Default };
+        write::section(queue, || parts.fields(), &self.checked, self.framing, persistence);
+        Ok(())
     }
 }
 

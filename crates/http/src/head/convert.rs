@@ -31,8 +31,9 @@ impl Fields {
 }
 
 impl RequestHead {
-    /// The head as `http` types. Fails for a target that the `http` crate takes for no URI.
-    pub fn to_http(&self) -> Result<http::Request<()>, http::Error> {
+    /// The head in `http` types, whose values share its memory. Fails for a target that the `http` crate takes for no
+    /// URI.
+    pub fn into_request(self) -> Result<http::Request<()>, http::Error> {
         let mut request = http::Request::new(());
         *request.method_mut() = http::Method::from_bytes(self.method().as_bytes())?;
         *request.uri_mut() = self.target().parse()?;
@@ -43,8 +44,8 @@ impl RequestHead {
 }
 
 impl ResponseHead {
-    /// The head as `http` types, without the reason phrase.
-    pub fn to_http(&self) -> Result<http::Response<()>, http::Error> {
+    /// The head in `http` types, whose values share its memory, without the reason phrase.
+    pub fn into_response(self) -> Result<http::Response<()>, http::Error> {
         let mut response = http::Response::new(());
         *response.status_mut() = http::StatusCode::from_u16(self.status())?;
         *response.version_mut() = self.version().into();
@@ -53,19 +54,19 @@ impl ResponseHead {
     }
 }
 
-impl TryFrom<&RequestHead> for http::Request<()> {
+impl TryFrom<RequestHead> for http::Request<()> {
     type Error = http::Error;
 
-    fn try_from(head: &RequestHead) -> Result<Self, http::Error> {
-        head.to_http()
+    fn try_from(head: RequestHead) -> Result<Self, http::Error> {
+        head.into_request()
     }
 }
 
-impl TryFrom<&ResponseHead> for http::Response<()> {
+impl TryFrom<ResponseHead> for http::Response<()> {
     type Error = http::Error;
 
-    fn try_from(head: &ResponseHead) -> Result<Self, http::Error> {
-        head.to_http()
+    fn try_from(head: ResponseHead) -> Result<Self, http::Error> {
+        head.into_response()
     }
 }
 

@@ -41,6 +41,10 @@ impl RequestHead {
         text(slice(&self.fields.bytes, 0, self.line.method_len))
     }
 
+    pub(crate) fn is_method(&self, method: &[u8]) -> bool {
+        slice(&self.fields.bytes, 0, self.line.method_len) == method
+    }
+
     /// The request target as it was sent.
     pub fn target(&self) -> &str {
         text(slice(&self.fields.bytes, self.line.target, self.line.target_len))

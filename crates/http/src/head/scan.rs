@@ -188,15 +188,14 @@ impl Scanner {
     /// Goes on over `bytes`, which begin where they began in the call before. `true` once the section is complete.
     pub(crate) fn scan(&mut self, bytes: &[u8], limits: &Limits) -> Result<bool, Error> {
         while self.at != At::Done {
-            match self.at {
-                At::LineStart => {
-                    self.whole_lines(bytes, limits);
-                    if self.at == At::Done {
-                        return Ok(true);
-                    }
+            if self.at == At::Method && self.pos == 0 {
+                self.whole_request_line(bytes, limits);
+            }
+            if self.at == At::LineStart {
+                self.whole_lines(bytes, limits);
+                if self.at == At::Done {
+                    break;
                 }
-                At::Method if self.pos == 0 => self.whole_request_line(bytes, limits),
-                _ => {}
             }
             let (limit, error) = self.limit(limits);
             let open = bytes.get(..limit).unwrap_or(bytes);

@@ -90,7 +90,16 @@ pub(crate) const fn is_host(b: u8) -> bool {
 
 /// How many bytes at the front are of a token.
 pub(crate) fn token_len(bytes: &[u8]) -> usize {
-    bytes.iter().position(|b| !is_token(*b)).unwrap_or(bytes.len())
+    // Letters and hyphens, of which field names are made, go on; everything else is looked up.
+    run(bytes, is_token, |word| {
+        let folded = word | (LOW * 0x20);
+        let ascii = folded & !HIGH;
+        // The high bits of bytes from `a` on, and of those behind `z`.
+        let (from_a, behind_z) = (ascii + LOW * (0x80 - b'a' as u64), ascii + LOW * (0x7f - b'z' as u64));
+        let hyphen = word ^ (LOW * b'-' as u64);
+        let not_hyphen = ((hyphen & !HIGH) + !HIGH) | hyphen;
+        ((!from_a | behind_z) & not_hyphen | word) & HIGH
+    })
 }
 
 /// How many bytes at the front a field value may hold.

@@ -99,8 +99,9 @@ fn split_port(authority: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
 
 /// Digits alone, without a sign.
 fn port_number(port: &[u8]) -> Option<u16> {
-    let digits = Some(port).filter(|port| port.iter().all(u8::is_ascii_digit))?;
-    core::str::from_utf8(digits).ok()?.parse().ok()
+    let digit = |b: &u8| b.is_ascii_digit().then(|| u16::from(*b - b'0'));
+    let number = |number: u16, b| number.checked_mul(10)?.checked_add(digit(b)?);
+    if port.is_empty() { None } else { port.iter().try_fold(0, number) }
 }
 
 /// `IP-literal / IPv4address / reg-name` (RFC 3986, 3.2.2).
@@ -123,16 +124,8 @@ fn is_future_address(address: &[u8]) -> bool {
 }
 
 /// `*( unreserved / pct-encoded / sub-delims )`, of which an IPv4 address is one.
-fn is_reg_name(mut name: &[u8]) -> bool {
-    while let Some((b, behind)) = name.split_first() {
-        name = match (b, behind) {
-            (b'%', [high, low, behind @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => behind,
-            (b'%', _) => return false,
-            (b, behind) if is_host(*b) => behind,
-            _ => return false,
-        };
-    }
-    true
+fn is_reg_name(name: &[u8]) -> bool {
+    name.iter().all(|b| is_host(*b) && *b != b'%') || (name.iter().all(|b| is_host(*b)) && is_percent_encoded(name))
 }
 
 /// Whether two hexadecimal digits follow every `%` (RFC 3986, 2.1).

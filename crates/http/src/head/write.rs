@@ -9,7 +9,7 @@ use crate::CommandError;
 type Line<'a> = (&'a [u8], &'a [u8]);
 
 /// What a caller's fields ask for, once they have been found harmless.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Checked {
     /// `Connection: close`.
     pub(crate) close: bool,
@@ -24,6 +24,8 @@ pub(crate) struct Checked {
     te: bool,
     /// There is a `Connection` with options of the caller's own.
     options: bool,
+    /// Bytes of the field lines.
+    pub(crate) len: usize,
 }
 
 impl Checked {
@@ -32,6 +34,7 @@ impl Checked {
         let mut checked = Self::default();
         for (name, value) in fields {
             check_field(name, value)?;
+            checked.len = checked.len.saturating_add(name.len() + value.len() + 4);
             match Known::of(name) {
                 Known::Host if checked.host || !target::is_host_and_port(value) => {
                     return Err(CommandError::InvalidHost);
@@ -65,6 +68,11 @@ impl Checked {
         Ok(checked)
     }
 
+    /// Whether nothing of the caller's fields has to be said in `Connection`.
+    pub(crate) fn is_plain(&self) -> bool {
+        !(self.close || self.upgrade || self.te || self.options)
+    }
+
     /// Refuses fields that contradict what the machine is going to write.
     pub(crate) fn agrees_with(&self, framing: FramingField) -> Result<(), CommandError> {
         let length = self.content_length.is_none_or(|length| framing == FramingField::ContentLength(length));
@@ -95,6 +103,9 @@ pub(crate) enum Persistence {
     KeepAlive,
 }
 
+/// What a start line and the machine's own fields need beside the caller's.
+const MARGIN: usize = 160;
+
 pub(crate) fn field(queue: &mut SendQueue, name: &[u8], value: &[u8]) {
     queue.extend_from_slice(name);
     queue.extend_from_slice(b": ");
@@ -110,24 +121,16 @@ pub(crate) fn section<'a, I: Iterator<Item = Line<'a>>>(
     framing: FramingField,
     persistence: Persistence,
 ) {
-    for (name, value) in fields() {
-        if !matches!(Known::of(name), Known::Host | Known::ContentLength | Known::TransferEncoding | Known::Connection)
-        {
-            field(queue, name, value);
-        }
-    }
-    match framing {
-        FramingField::Absent => {}
-        FramingField::ContentLength(length) => {
-            field(queue, b"Content-Length", itoa::Buffer::new().format(length).as_bytes());
-        }
-        FramingField::Chunked => field(queue, b"Transfer-Encoding", b"chunked"),
-    }
+    lines(queue, fields(), framing);
     let persistence = match persistence {
         Persistence::Default => None,
         Persistence::Close => Some("close"),
         Persistence::KeepAlive => Some("keep-alive"),
     };
+    if persistence.is_none() && checked.is_plain() {
+        queue.extend_from_slice(b"\r\n");
+        return;
+    }
     // RFC 9110, 7.8 and 10.1.4: a sender of Upgrade or TE lists it as a connection option.
     let ours = [persistence, checked.upgrade.then_some("Upgrade"), checked.te.then_some("TE")];
     let mut separator: &[u8] = b"Connection: ";
@@ -148,8 +151,26 @@ pub(crate) fn section<'a, I: Iterator<Item = Line<'a>>>(
     queue.extend_from_slice(if any { b"\r\n\r\n" } else { b"\r\n" });
 }
 
-/// Writes `HTTP/1.1 status reason`.
-pub(crate) fn status_line(queue: &mut SendQueue, status: u16, reason: &str) {
+/// Writes the caller's fields but for those that are the machine's to write, then framing.
+pub(crate) fn lines<'a>(queue: &mut SendQueue, fields: impl Iterator<Item = Line<'a>>, framing: FramingField) {
+    for (name, value) in fields {
+        if !matches!(Known::of(name), Known::Host | Known::ContentLength | Known::TransferEncoding | Known::Connection)
+        {
+            field(queue, name, value);
+        }
+    }
+    match framing {
+        FramingField::Absent => {}
+        FramingField::ContentLength(length) => {
+            field(queue, b"Content-Length", itoa::Buffer::new().format(length).as_bytes());
+        }
+        FramingField::Chunked => field(queue, b"Transfer-Encoding", b"chunked"),
+    }
+}
+
+/// Writes `HTTP/1.1 status reason`, with room for `len` bytes of fields behind it.
+pub(crate) fn status_line(queue: &mut SendQueue, status: u16, reason: &str, len: usize) {
+    queue.reserve(reason.len() + len + MARGIN);
     queue.extend_from_slice(b"HTTP/1.1 ");
     queue.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
     queue.extend_from_slice(b" ");
@@ -158,5 +179,5 @@ pub(crate) fn status_line(queue: &mut SendQueue, status: u16, reason: &str) {
 }
 
 pub(crate) fn check_reason(reason: &str) -> Result<(), CommandError> {
-    if reason.bytes().all(syntax::is_value) { Ok(()) } else { Err(CommandError::InvalidReason) }
+    if syntax::value_len(reason.as_bytes()) == reason.len() { Ok(()) } else { Err(CommandError::InvalidReason) }
 }

@@ -16,7 +16,7 @@
 
 mod config;
 mod receive;
-mod send;
+pub(crate) mod send;
 mod state;
 
 use core::time::Duration;

@@ -142,8 +142,8 @@ impl Connection {
         self.intake.decoder = Decoder::new(framing, &self.config.content_limits())?;
         self.request = Exchange {
             version: line.version,
-            is_head: head.method() == "HEAD",
-            is_connect: head.method() == "CONNECT",
+            is_head: head.is_method(b"HEAD"),
+            is_connect: head.is_method(b"CONNECT"),
             offers_upgrade: facts.offers_upgrade,
             keep_alive: facts.keep_alive,
             awaits_continue: facts.expects_continue,

@@ -8,6 +8,7 @@ use crate::content::decode::Decoder;
 use crate::content::encode::Encoder;
 use crate::head::write::{self, Checked, FramingField, Persistence};
 use crate::parts::canonical_reason;
+use crate::prepared::{Dated, PreparedResponse};
 use crate::{CommandError, Error, Length, PlainResponse, ResponseParts, Trailers, Version};
 
 impl Connection {
@@ -20,35 +21,64 @@ impl Connection {
     pub fn respond(&mut self, parts: &impl ResponseParts, length: Length) -> Result<(), CommandError> {
         self.may_begin()?;
         let (status, reason) = status_and_reason(parts)?;
-        if status < 200 {
-            return Err(CommandError::InvalidStatus(status));
-        }
+        check_final(status)?;
         let checked = Checked::new(parts.fields())?;
         if self.request.is_connect && matches!(status, 200..300) {
             return self.switch(parts, &checked, status, reason);
         }
-        let (encoder, framing) = self.framing(status, length, &checked)?;
-        // RFC 9110, 10.1.1: a client that awaits 100 (Continue) and gets a final response may send its content or not;
-        // what comes next could be either, so nothing may come next.
-        // RFC 9112, 9.6: a server that is going to close says so. One that answers with an error is not going to read a
-        // large rest of the request.
-        let keep_alive = self.request.keep_alive
-            && !self.request.awaits_continue
-            && (status < 400 || !self.rest_is_too_large())
-            && !self.shutdown
-            && !checked.close
-            && encoder != Encoder::UntilClose;
+        let (encoder, framing) = framing(status, length, &checked, self.request.version, self.request.is_head)?;
+        // RFC 9112, 9.6: a server that is going to close says so.
+        let keep_alive = self.persists(status) && !checked.close && encoder != Encoder::UntilClose;
         let persistence = match (keep_alive, self.request.version) {
             (false, _) => Persistence::Close,
             (true, Version::Http10) => Persistence::KeepAlive,
             (true, Version::Http11) => Persistence::Default,
         };
-        write::status_line(&mut self.transmit, status, reason);
+        write::status_line(&mut self.transmit, status, reason, checked.len);
         write::section(&mut self.transmit, || parts.fields(), &checked, framing, persistence);
         self.request.keep_alive = keep_alive;
         self.encoder = encoder;
         self.go(Input::ResponseBegan);
         Ok(())
+    }
+
+    /// Begins the final response with a head that was encoded before, and `date` as its `Date` field, which has 29 bytes
+    /// (`Sun, 06 Nov 1994 08:49:37 GMT`; RFC 9110, 5.6.7). Otherwise as [`respond`](Self::respond).
+    ///
+    /// ```
+    /// use drywire_core::{Bytes, Instant, RecvBuf, StreamMachine};
+    /// use drywire_http::{Length, PlainResponse, PreparedResponse, server};
+    ///
+    /// let fields = [("Content-Type", "text/plain")];
+    /// let hello = PreparedResponse::new(&PlainResponse::new(200, &fields), Length::Known(5))?;
+    ///
+    /// let mut connection = server::Connection::new(Instant::ORIGIN, server::Config::default());
+    /// let mut recv = RecvBuf::new();
+    /// recv.extend_from_slice(b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n");
+    /// connection.poll_event(Instant::ORIGIN, &mut recv)?;
+    /// connection.respond_prepared(&hello, Some("Sun, 06 Nov 1994 08:49:37 GMT"))?;
+    /// connection.send_content(Bytes::from_static(b"hello"))?;
+    /// connection.finish(None)?;
+    /// assert_eq!(
+    ///     connection.transmit().pop(usize::MAX),
+    ///     "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\
+    ///      Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\nhello"
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn respond_prepared(&mut self, head: &PreparedResponse, date: Option<&str>) -> Result<(), CommandError> {
+        let ordinary = head.is_plain
+            && self.request.version == Version::Http11
+            && !self.request.is_head
+            && !self.request.is_connect
+            && self.persists(head.status);
+        self.may_begin()?;
+        if ordinary && head.queue(date, &mut self.transmit) {
+            self.encoder = head.encoder;
+            self.go(Input::ResponseBegan);
+            return Ok(());
+        }
+        self.respond(&Dated { head, date }, head.length)
     }
 
     /// Sends a piece of the response's content; towards HTTP/1.1 with [`Length::Unknown`] each piece is one chunk.
@@ -88,7 +118,7 @@ impl Connection {
         if self.intake.has_more() {
             return Ok(());
         }
-        write::status_line(&mut self.transmit, 100, canonical_reason(100));
+        write::status_line(&mut self.transmit, 100, canonical_reason(100), 0);
         self.transmit.extend_from_slice(b"\r\n");
         Ok(())
     }
@@ -111,7 +141,7 @@ impl Connection {
         let checked = Checked::new(parts.fields())?;
         checked.agrees_with(FramingField::Absent)?;
         self.request.informational += 1;
-        write::status_line(&mut self.transmit, status, reason);
+        write::status_line(&mut self.transmit, status, reason, checked.len);
         write::section(&mut self.transmit, || parts.fields(), &checked, FramingField::Absent, Persistence::Default);
         Ok(())
     }
@@ -150,40 +180,20 @@ impl Connection {
         if !self.go(Input::Switched) {
             return Err(CommandError::RequestIncomplete);
         }
-        write::status_line(&mut self.transmit, status, reason);
+        write::status_line(&mut self.transmit, status, reason, checked.len);
         write::section(&mut self.transmit, || parts.fields(), checked, FramingField::Absent, Persistence::Default);
         Ok(())
     }
 
-    /// How the content of this response is framed (RFC 9112, 6; RFC 9110, 6.4.1 and 8.6).
-    fn framing(&self, status: u16, length: Length, checked: &Checked) -> Result<(Encoder, FramingField), CommandError> {
-        // In a response that only describes content, the caller's field says as much as `Length` does.
-        let described = match (length, checked.content_length) {
-            (Length::Known(length), _) | (Length::Unknown, Some(length)) => FramingField::ContentLength(length),
-            (Length::Unknown, None) => FramingField::Absent,
-        };
-        let (encoder, framing) = match (status, length) {
-            (204 | 205 | 304, Length::Known(1..)) if status != 304 => return Err(CommandError::ContentNotAllowed),
-            // RFC 9110, 8.6: no Content-Length in 204.
-            (204, _) => (Encoder::Nothing, FramingField::Absent),
-            // RFC 9110, 15.3.6: no content, said by the framing.
-            (205, _) => (Encoder::Nothing, FramingField::ContentLength(0)),
-            (304, Length::Known(0)) => (Encoder::Nothing, FramingField::Absent),
-            (304, _) => (Encoder::Nothing, described),
-            _ if self.request.is_head => (Encoder::Dropped, described),
-            (_, Length::Known(length)) => (Encoder::Length(length), FramingField::ContentLength(length)),
-            // RFC 9112, 6.1: no Transfer-Encoding to a client that is not known to understand it.
-            (_, Length::Unknown) if self.request.version == Version::Http10 => {
-                (Encoder::UntilClose, FramingField::Absent)
-            }
-            (_, Length::Unknown) => (Encoder::Chunked, FramingField::Chunked),
-        };
-        // `chunked` from a caller who has the same response for every request is no contradiction where it is moot.
-        let moot = matches!(encoder, Encoder::Dropped | Encoder::UntilClose) && checked.content_length.is_none();
-        if !moot {
-            checked.agrees_with(framing)?;
-        }
-        Ok((encoder, framing))
+    /// Whether the connection may go on behind a response with this status.
+    fn persists(&self, status: u16) -> bool {
+        // RFC 9110, 10.1.1: a client that awaits 100 (Continue) and gets a final response may send its content or not;
+        // what comes next could be either, so nothing may come next.
+        // RFC 9112, 9.6: one that answers with an error is not going to read a large rest of the request.
+        self.request.keep_alive
+            && !self.request.awaits_continue
+            && (status < 400 || !self.rest_is_too_large())
+            && !self.shutdown
     }
 
     /// Whether more of the request is known to be left than would be dropped to keep the connection.
@@ -221,13 +231,53 @@ impl Connection {
         let text = alloc::format!("{error}\n");
         let parts = PlainResponse::new(status, &[("Content-Type", "text/plain; charset=utf-8")]);
         let framing = FramingField::ContentLength(text.len() as u64);
-        write::status_line(&mut self.transmit, status, canonical_reason(status));
+        write::status_line(&mut self.transmit, status, canonical_reason(status), text.len());
         write::section(&mut self.transmit, || parts.fields(), &Checked::default(), framing, Persistence::Close);
         self.transmit.extend_from_slice(text.as_bytes());
     }
 }
 
-fn status_and_reason(parts: &impl ResponseParts) -> Result<(u16, &str), CommandError> {
+/// How the content of a response is framed (RFC 9112, 6; RFC 9110, 6.4.1 and 8.6).
+pub(crate) fn framing(
+    status: u16,
+    length: Length,
+    checked: &Checked,
+    version: Version,
+    is_head: bool,
+) -> Result<(Encoder, FramingField), CommandError> {
+    // In a response that only describes content, the caller's field says as much as `Length` does.
+    let described = match (length, checked.content_length) {
+        (Length::Known(length), _) | (Length::Unknown, Some(length)) => FramingField::ContentLength(length),
+        (Length::Unknown, None) => FramingField::Absent,
+    };
+    let (encoder, framing) = match (status, length) {
+        (204 | 205 | 304, Length::Known(1..)) if status != 304 => return Err(CommandError::ContentNotAllowed),
+        // RFC 9110, 8.6: no Content-Length in 204.
+        (204, _) => (Encoder::Nothing, FramingField::Absent),
+        // RFC 9110, 15.3.6: no content, said by the framing.
+        (205, _) => (Encoder::Nothing, FramingField::ContentLength(0)),
+        (304, Length::Known(0)) => (Encoder::Nothing, FramingField::Absent),
+        (304, _) => (Encoder::Nothing, described),
+        _ if is_head => (Encoder::Dropped, described),
+        (_, Length::Known(length)) => (Encoder::Length(length), FramingField::ContentLength(length)),
+        // RFC 9112, 6.1: no Transfer-Encoding to a client that is not known to understand it.
+        (_, Length::Unknown) if version == Version::Http10 => (Encoder::UntilClose, FramingField::Absent),
+        (_, Length::Unknown) => (Encoder::Chunked, FramingField::Chunked),
+    };
+    // `chunked` from a caller who has the same response for every request is no contradiction where it is moot.
+    let moot = matches!(encoder, Encoder::Dropped | Encoder::UntilClose) && checked.content_length.is_none();
+    if !moot {
+        checked.agrees_with(framing)?;
+    }
+    Ok((encoder, framing))
+}
+
+/// A status that ends an exchange (RFC 9110, 15).
+pub(crate) fn check_final(status: u16) -> Result<(), CommandError> {
+    if status < 200 { Err(CommandError::InvalidStatus(status)) } else { Ok(()) }
+}
+
+pub(crate) fn status_and_reason(parts: &impl ResponseParts) -> Result<(u16, &str), CommandError> {
     let status = parts.status();
     if !matches!(status, 100..=999) {
         return Err(CommandError::InvalidStatus(status));
