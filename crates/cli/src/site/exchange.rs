@@ -11,9 +11,8 @@ use super::feed::{Entry, Watch};
 use super::route::{self, Refusal, Route};
 use super::session::Event;
 use super::socket::SocketSession;
-use super::{Calendar, EVENT_MAX, Site};
+use super::{Calendar, EVENT_MAX, HELLO, SERVER, Site, TEXT};
 
-const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
 /// What the HTTP part of a connection tells.
@@ -193,7 +192,7 @@ impl HttpSession {
                 let page = Bytes::from_static(include_bytes!("index.html"));
                 self.answer(now, 200, &[("Content-Type", "text/html; charset=utf-8")], page);
             }
-            Route::Hello => self.text(now, 200, "hello, world\n"),
+            Route::Hello => self.hello(now),
             Route::Echo => {
                 self.expect(head);
                 let length = head.content_length().map_or(Length::Unknown, Length::Known);
@@ -202,7 +201,7 @@ impl HttpSession {
                 self.work = Work::Echo { held: None };
             }
             Route::Bytes(left) => {
-                self.head(now, 200, &[("Content-Type", TEXT)], Length::Known(left));
+                self.head(now, 200, &[TEXT], Length::Known(left));
                 self.work = Work::Bytes { left };
             }
             Route::Publish if head.content_length().is_some_and(|length| length > EVENT_MAX as u64) => {
@@ -343,7 +342,7 @@ impl HttpSession {
         match handshake::accept(head, &Policy { protocols, origin }) {
             Ok(acceptance) => self.work = Work::Upgrade(Upgrade { acceptance, channel }),
             Err(rejection) => {
-                let mut fields = vec![("Content-Type", TEXT)];
+                let mut fields = vec![TEXT];
                 let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
                 fields.extend(rejection.fields().map(|(name, value)| (text(name), text(value))));
                 self.answer(now, rejection.status(), &fields, format!("{rejection}\n").into());
@@ -372,7 +371,7 @@ impl HttpSession {
             Refusal::NotFound => self.text(now, 404, "there is nothing here; / tells what there is\n"),
             Refusal::MethodNotAllowed(allowed) => {
                 let text = format!("this takes {allowed}\n");
-                self.answer(now, 405, &[("Content-Type", TEXT), ("Allow", allowed)], text.into());
+                self.answer(now, 405, &[TEXT, ("Allow", allowed)], text.into());
             }
             Refusal::BadRequest(why) => self.text(now, 400, &format!("{why}\n")),
         }
@@ -384,7 +383,21 @@ impl HttpSession {
     }
 
     fn text(&mut self, now: Instant, status: u16, text: &str) {
-        self.answer(now, status, &[("Content-Type", TEXT)], Bytes::copy_from_slice(text.as_bytes()));
+        self.answer(now, status, &[TEXT], Bytes::copy_from_slice(text.as_bytes()));
+    }
+
+    /// The head is ready, unless this response has fields of its own.
+    fn hello(&mut self, now: Instant) {
+        let content = Bytes::from_static(HELLO);
+        if !self.cors.is_empty() {
+            return self.answer(now, 200, &[TEXT], content);
+        }
+        let date = self.calendar.http_date(now);
+        if self.http.respond_prepared(&self.site.hello, Some(&date)).is_ok() {
+            self.answered = Some(200);
+            let _ = self.http.send_content(content);
+            self.finish();
+        }
     }
 
     /// A whole response.
@@ -398,7 +411,7 @@ impl HttpSession {
 
     fn head(&mut self, now: Instant, status: u16, fields: &[(&str, &str)], length: Length) {
         let date = self.calendar.http_date(now);
-        let mut all = vec![("Server", concat!("drywire/", env!("CARGO_PKG_VERSION"))), ("Date", &*date)];
+        let mut all = vec![SERVER, ("Date", &*date)];
         all.extend(fields);
         all.extend(self.cors.iter().map(|(name, value)| (*name, &**value)));
         // A refusal means that the connection failed or is closing, and `poll_event` tells that.

@@ -30,12 +30,23 @@ pub(crate) struct Site {
     pub(crate) cors: Arc<Cors>,
     /// The content of `/bytes/N`, again and again.
     block: Bytes,
+    /// The head of the response that is measured most.
+    hello: Arc<http::PreparedResponse>,
 }
+
+/// The content of `/hello`.
+const HELLO: &[u8] = b"hello, world\n";
+
+const SERVER: (&str, &str) = ("Server", concat!("drywire/", env!("CARGO_PKG_VERSION")));
+const TEXT: (&str, &str) = ("Content-Type", "text/plain; charset=utf-8");
 
 impl Site {
     pub(crate) fn new() -> Self {
         const LINE: &[u8; 64] = b"0123456789 abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXY\n";
+        let hello = http::PlainResponse::new(200, &[SERVER, TEXT]);
+        let hello = http::PreparedResponse::new(&hello, http::Length::Known(HELLO.len() as u64));
         Self {
+            hello: Arc::new(hello.expect("both fields are valid")),
             feed: Feed::default(),
             http: http::server::Config::default(),
             ws: ws::Config::default(),
