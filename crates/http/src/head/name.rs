@@ -108,21 +108,22 @@ const fn table() -> [(Known, &'static [u8]); SLOTS] {
 /// Whether `name` is `text`, which is of small letters and hyphens, in any case of letters. Compares words, of which the
 /// last may overlap the one before.
 fn is_same(name: &[u8], text: &[u8]) -> bool {
-    fn word(bytes: &[u8; 8]) -> u64 {
-        u64::from_ne_bytes(*bytes) | u64::from_ne_bytes([0x20; 8])
+    fn word(bytes: [u8; 8]) -> u64 {
+        u64::from_ne_bytes(bytes) | u64::from_ne_bytes([0x20; 8])
     }
-    fn half(bytes: &[u8; 4]) -> u32 {
-        u32::from_ne_bytes(*bytes) | u32::from_ne_bytes([0x20; 4])
+    fn half(bytes: [u8; 4]) -> u32 {
+        u32::from_ne_bytes(bytes) | u32::from_ne_bytes([0x20; 4])
     }
     if name.len() != text.len() {
         return false;
     }
     if let (Some(name_end), Some(text_end)) = (name.last_chunk(), text.last_chunk()) {
         let (name_words, text_words) = (name.as_chunks().0, text.as_chunks().0);
-        return word(name_end) == word(text_end) && name_words.iter().zip(text_words).all(|(a, b)| word(a) == word(b));
+        return word(*name_end) == word(*text_end)
+            && name_words.iter().zip(text_words).all(|(a, b)| word(*a) == word(*b));
     }
     match (name.first_chunk(), text.first_chunk(), name.last_chunk(), text.last_chunk()) {
-        (Some(a), Some(b), Some(c), Some(d)) => half(a) == half(b) && half(c) == half(d),
+        (Some(a), Some(b), Some(c), Some(d)) => half(*a) == half(*b) && half(*c) == half(*d),
         _ => name.eq_ignore_ascii_case(text),
     }
 }

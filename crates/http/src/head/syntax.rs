@@ -95,8 +95,8 @@ pub(crate) fn token_len(bytes: &[u8]) -> usize {
         let folded = word | (LOW * 0x20);
         let ascii = folded & !HIGH;
         // The high bits of bytes from `a` on, and of those behind `z`.
-        let (from_a, behind_z) = (ascii + LOW * (0x80 - b'a' as u64), ascii + LOW * (0x7f - b'z' as u64));
-        let hyphen = word ^ (LOW * b'-' as u64);
+        let (from_a, behind_z) = (ascii + LOW * (0x80 - u64::from(b'a')), ascii + LOW * (0x7f - u64::from(b'z')));
+        let hyphen = word ^ (LOW * u64::from(b'-'));
         let not_hyphen = ((hyphen & !HIGH) + !HIGH) | hyphen;
         ((!from_a | behind_z) & not_hyphen | word) & HIGH
     })
@@ -118,13 +118,13 @@ const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
 
 /// The high bit of the bytes that are below `limit`, which is at most 128, among them the first such byte, and no byte
 /// in front of that.
-const fn below(word: u64, limit: u8) -> u64 {
-    word.wrapping_sub(LOW * limit as u64) & !word & HIGH
+fn below(word: u64, limit: u8) -> u64 {
+    word.wrapping_sub(LOW * u64::from(limit)) & !word & HIGH
 }
 
 /// The same for the bytes that equal `byte`.
-const fn equal(word: u64, byte: u8) -> u64 {
-    below(word ^ (LOW * byte as u64), 1)
+fn equal(word: u64, byte: u8) -> u64 {
+    below(word ^ (LOW * u64::from(byte)), 1)
 }
 
 /// The length of the run of `class` at the front, eight bytes at a time. `stops` marks with its high bit each byte that
