@@ -516,8 +516,8 @@ impl Scanner {
             // What most heads have, in one allocation.
             self.spans.reserve(12);
         }
-        // `Known::of` compares names as long as the longest known one at most.
-        self.count(name.len().min(24));
+        // `Known::of` looks at three letters, and compares names that are no longer than the longest known one.
+        self.count(if name.len() > 24 { 3 } else { name.len() });
         self.spans.push(Span {
             name: offset(name_at),
             name_len: offset(name.len()),
