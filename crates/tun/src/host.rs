@@ -12,12 +12,15 @@ use drywire_core::{BytesMut, Instant, RecvBuf, StreamMachine};
 use drywire_driver::Engine;
 use drywire_tcp::{
     CloseReason, Config as TcpConfig, Connection, ConnectionHandle, ListenerConfig, ListenerHandle, OpenError, Stack,
-    StackEvent, State,
+    StackEvent, State, Transmit,
 };
 
 use crate::wake::Wakes;
 use crate::wire::ConnectionWire;
 use crate::{Config, Device, DriveError, Parts, Turn};
+
+/// How many packets are made at a time.
+const BATCH: usize = 64;
 
 /// A [`Stack`] on a [`Device`], with a machine on every connection: those that this side opens, and those that it
 /// accepts.
@@ -102,7 +105,7 @@ pub struct Host<D, M: StreamMachine> {
     now: Instant,
     /// The device may have more packets.
     more: bool,
-    packet: BytesMut,
+    packets: BytesMut,
 }
 
 /// The limits of a [`Host`].
@@ -190,7 +193,7 @@ impl<D: Device, M: StreamMachine> Host<D, M> {
             due: VecDeque::new(),
             offered: None,
             more: true,
-            packet: BytesMut::new(),
+            packets: BytesMut::new(),
         }
     }
 
@@ -382,10 +385,12 @@ impl<D: Device, M: StreamMachine> Host<D, M> {
     /// Sends everything that is due; returns whether there was anything.
     fn transmit(&mut self) -> io::Result<bool> {
         let mut any = false;
-        while let Some(transmit) = self.stack.poll_transmit(self.now, &mut self.packet) {
+        while let Some(batch) = self.stack.poll_transmit_batch(self.now, BATCH, &mut self.packets) {
             any = true;
-            self.device.send(&self.packet, &transmit)?;
-            self.packet.clear();
+            for packet in batch.split(&self.packets) {
+                self.device.send(packet, &Transmit { len: packet.len(), ..batch.first })?;
+            }
+            self.packets.clear();
         }
         Ok(any)
     }
