@@ -12,8 +12,9 @@
 //!
 //! - heads: request and status lines, field sections, target forms, `Host` (RFC 9112, 2 to 5; RFC 9110, 5 and 7)
 //! - content: `Content-Length`, chunked both ways with trailers, close-delimited (RFC 9112, 6 and 7)
-//! - connections: persistence, pipelined requests, closing in stages, timeouts (RFC 9112, 9)
-//! - `Expect: 100-continue`, informational responses, `Upgrade`, `CONNECT` (RFC 9110)
+//! - connections: persistence, pipelining on both sides, closing in stages, timeouts, minimum rates (RFC 9112, 9)
+//! - heads that are encoded once and sent often ([`PreparedResponse`], [`PreparedRequest`])
+//! - `Expect: 100-continue` with its deadline, informational responses, `Upgrade`, `CONNECT` (RFC 9110)
 //! - on top: [Server-Sent Events](sse), [newline-delimited records](ndjson), the [origin] of a request and [CORS](cors)
 //!
 //! # Out of scope

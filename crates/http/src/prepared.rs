@@ -76,6 +76,7 @@ impl PreparedResponse {
             return false;
         }
         let value_at = self.date_at + b"Date: ".len();
+        // With room for content that is going to be copied behind it.
         queue.reserve(self.encoded.len() + SendQueue::BY_REFERENCE);
         let head = queue.extend_from_slice(&self.encoded);
         if let Some(value) = head.get_mut(value_at..value_at + DATE_LEN) {

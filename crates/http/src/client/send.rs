@@ -195,7 +195,7 @@ impl Plan {
                 .filter(|host| target::is_host_and_port(host))
                 .ok_or(CommandError::InvalidHost)?,
         };
-        queue.reserve(parts.method().len() + request_target.len() + host.len() + self.checked.len + 160);
+        queue.reserve(parts.method().len() + request_target.len() + host.len() + self.checked.len + write::MARGIN);
         queue.extend_from_slice(parts.method().as_bytes());
         queue.extend_from_slice(b" ");
         queue.extend_from_slice(request_target.as_bytes());

@@ -104,7 +104,7 @@ pub(crate) enum Persistence {
 }
 
 /// What a start line and the machine's own fields need beside the caller's.
-const MARGIN: usize = 160;
+pub(crate) const MARGIN: usize = 160;
 
 pub(crate) fn field(queue: &mut SendQueue, name: &[u8], value: &[u8]) {
     queue.extend_from_slice(name);
