@@ -149,7 +149,7 @@ pub use config::{Config, EcnMode, KeepAlive, LateData};
 pub use congestion::{Acked, Congestion, Controller, Cubic, Custom, NewReno};
 #[cfg(feature = "explore")]
 pub use connection::Sequence;
-pub use connection::{Batch, CloseReason, Connection, Counters, Event, Info, SendError, Transmit};
+pub use connection::{Batch, CloseReason, Connection, Counters, Event, Info, Refusal, SendError, Transmit};
 pub use icmp::{IcmpError, IcmpErrorKind};
 pub use isn::{EphemeralPorts, IsnGenerator};
 pub use listener::{Listener, ListenerConfig, ListenerStatistics};

@@ -6,8 +6,8 @@ use bytes::BytesMut;
 use drywire_core::{Instant, Seed};
 use drywire_tcp::ip::{self, Ecn, Protocol};
 use drywire_tcp::{
-    Config, Flags, Header, ListenerConfig, ListenerStatistics, Segment, SeqNumber, Stack, StackConfig, Statistics,
-    UdpConfig,
+    Config, Flags, Header, ListenerConfig, ListenerStatistics, Options, Segment, SeqNumber, Stack, StackConfig,
+    Statistics, Timestamps, UdpConfig,
 };
 
 const HERE: &str = "192.0.2.1";
@@ -166,4 +166,51 @@ fn syns_beyond_the_most_connections_are_counted() {
     stack.connect(Instant::ORIGIN, SocketAddr::new(ip(THERE), 9), Config::default()).unwrap();
     stack.handle_packet(Instant::ORIGIN, &tcp(80, Flags::SYN));
     assert_eq!((stack.statistics().connections_full, stack.statistics().segments_to_listeners), (1, 0));
+}
+
+/// What is refused of segments that reach an established connection with timestamps.
+#[track_caller]
+fn refused(segment: impl FnOnce(&mut Header), expected: impl FnOnce(&mut Statistics)) {
+    let mut stack = stack();
+    let arrive = |stack: &mut Stack, header: Header| {
+        let mut bytes = BytesMut::new();
+        Segment { header, payload: b"" }.emit(ip(THERE), ip(HERE), &mut bytes);
+        stack.handle_packet(Instant::from_secs(10), &packet(THERE, HERE, Protocol::TCP, &bytes));
+    };
+    let options = Options { timestamps: Some(Timestamps { value: 1000, echo: 0 }), ..Options::default() };
+    let syn = Header {
+        source_port: 7,
+        destination_port: 80,
+        seq: SeqNumber::new(5000),
+        flags: Flags::SYN,
+        window: 1000,
+        options,
+        ..Header::default()
+    };
+    arrive(&mut stack, syn);
+    let mut out = BytesMut::new();
+    assert!(stack.poll_transmit(Instant::from_secs(10), &mut out).is_some());
+    let ack = SeqNumber::new(u32::from_be_bytes(out[24..28].try_into().unwrap())) + 1;
+    let good = Header { seq: SeqNumber::new(5001), ack, flags: Flags::ACK, ..syn };
+    arrive(&mut stack, good);
+    assert_eq!(stack.connections(), 1);
+    let mut statistics = *stack.statistics();
+    let mut bad = good;
+    segment(&mut bad);
+    arrive(&mut stack, bad);
+    (statistics.packets, statistics.segments) = (statistics.packets + 1, statistics.segments + 1);
+    expected(&mut statistics);
+    assert_eq!(*stack.statistics(), statistics);
+}
+
+#[test]
+fn what_a_connection_refuses() {
+    refused(|_| {}, |_| {});
+    refused(|it| it.seq += 0x1000_0000, |it| it.refused_sequence = 1);
+    refused(|it| it.options.timestamps = None, |it| it.refused_timestamp = 1);
+    refused(|it| it.options.timestamps = Some(Timestamps { value: 999, echo: 0 }), |it| it.refused_timestamp = 1);
+    refused(|it| (it.flags, it.seq) = (Flags::RST, it.seq + 1), |it| it.refused_reset = 1);
+    refused(|it| it.flags = Flags::SYN, |it| it.refused_syn = 1);
+    refused(|it| it.flags = Flags::NONE, |it| it.refused_no_ack = 1);
+    refused(|it| it.ack += 1, |it| it.refused_ack = 1);
 }

@@ -351,6 +351,8 @@ impl Bench {
         let udp = it.datagrams + it.datagram_malformed + it.datagrams_to_closed_ports + it.datagram_queue_full;
         let icmp = it.echo_replies + it.icmp_malformed + it.icmp_errors + it.icmp_ignored;
         let counted = ip + it.ip_not_ours + it.ip_protocol + tcp + udp + icmp;
+        let refused = it.refused_sequence + it.refused_timestamp + it.refused_reset + it.refused_syn;
+        assert!(refused + it.refused_no_ack + it.refused_ack <= it.segments, "{it:?}");
         // An echo reply that finds no room is counted as a reply that was dropped.
         assert!(counted <= it.packets && it.packets <= counted + it.replies_dropped, "{it:?}");
     }

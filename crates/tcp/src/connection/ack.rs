@@ -1,7 +1,7 @@
 //! Acknowledgments of what we sent: the fifth step of RFC 9293 3.10.7.4.
 
 use super::recovery::News;
-use super::{CloseReason, Connection};
+use super::{CloseReason, Connection, Refusal};
 use crate::config::Rule;
 use crate::{Flags, Header, Input, Segment, SeqNumber, State};
 
@@ -13,6 +13,7 @@ impl Connection {
         // RFC 5961 5.2: SND.UNA - MAX.SND.WND =< SEG.ACK =< SND.MAX.
         let in_range = !ack.after(self.snd_max) && !ack.before(self.snd_una - self.max_snd_wnd);
         if !in_range && !self.config.omits(Rule::AckRange) {
+            self.refuse(Refusal::Ack);
             self.challenge();
             return false;
         }

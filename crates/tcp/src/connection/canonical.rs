@@ -103,6 +103,7 @@ impl Connection {
             ack_now: _,
             duplicate_acks: _,
             reply: _,
+            refusal: _,
             retries: _,
             unreachable: _,
             marking: _,

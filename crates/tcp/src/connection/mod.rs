@@ -15,6 +15,7 @@ mod predict;
 mod rare;
 mod receive;
 mod recovery;
+mod refusal;
 mod timers;
 mod timestamps;
 mod transmit;
@@ -46,7 +47,10 @@ pub(crate) use transmit::Room;
 pub use canonical::Sequence;
 use ecn::Marking;
 use rare::Rare;
+pub use refusal::Refusal;
+
 use recovery::Recovery;
+use refusal::LastRefusal;
 use timers::Timers;
 use timestamps::Echo;
 use transmit::Reply;
@@ -245,6 +249,8 @@ pub struct Connection {
     ack_now: bool,
     /// Acknowledgments that are due on their own, because each tells of one segment out of order (RFC 5681 4.2).
     duplicate_acks: u32,
+    /// What became of the last segment.
+    refusal: LastRefusal,
     challenges: Challenges,
     /// How many more challenge ACKs the host allows, where it has a limit of its own.
     challenge_allowance: u32,
@@ -362,6 +368,7 @@ impl Connection {
             heard: Instant::ORIGIN,
             ack_now: false,
             duplicate_acks: 0,
+            refusal: LastRefusal::default(),
             challenges: Challenges::default(),
             challenge_allowance: u32::MAX,
             reply: None,

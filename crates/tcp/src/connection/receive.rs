@@ -6,9 +6,10 @@ use core::time::Duration;
 
 use drywire_core::Instant;
 
+use super::refusal::LastRefusal;
 use super::timestamps::{Echo, OPTION_LEN};
 use super::transmit::Reply;
-use super::{Challenges, CloseReason, Connection};
+use super::{Challenges, CloseReason, Connection, Refusal};
 use crate::config::Rule;
 use crate::ip::Ecn;
 use crate::segment::TextSegment;
@@ -30,6 +31,7 @@ impl Connection {
     /// [`Transmit::ecn`](super::Transmit::ecn) to the network must hand this back.
     pub fn handle_marked_segment(&mut self, now: Instant, source: IpAddr, ecn: Ecn, segment: &Segment<'_>) {
         self.advance_clock(now);
+        self.refusal = LastRefusal::default();
         let port = segment.header.source_port;
         let is_ours = self.remote.is_none_or(|remote| remote.port() == port && remote.ip() == source);
         if !is_ours
@@ -86,6 +88,7 @@ impl Connection {
             && (header.ack.at_or_before(self.iss) || header.ack.after(self.snd_max))
             && !self.config.omits(Rule::SynAckNumber)
         {
+            self.refuse(Refusal::Ack);
             return self.reset_sender(from, segment);
         }
         // Second, check the RST bit.
@@ -121,7 +124,7 @@ impl Connection {
         let header = &segment.header;
         let (seq, flags) = (header.seq, header.flags);
         if self.lacks_timestamps(header) {
-            return;
+            return self.refuse(Refusal::Timestamp);
         }
         // First, check the sequence number. A segment that begins at the right edge of the window has no acceptable
         // text, but its acknowledgment counts: with a closed window that is the special allowance that the RFC asks for,
@@ -130,6 +133,7 @@ impl Connection {
         let in_window = self.is_acceptable(seq, segment.sequence_len());
         let acceptable = at_right_edge || in_window;
         if (!acceptable || self.is_outdated(header)) && !self.omits_first_check(segment) {
+            self.refuse(if acceptable { Refusal::Timestamp } else { Refusal::Sequence });
             return self.on_unacceptable(segment);
         }
         self.keep_timestamp(seq, header.options.timestamps);
@@ -139,6 +143,7 @@ impl Connection {
             if seq == self.rcv_nxt || self.config.omits(Rule::ResetSequence) {
                 self.on_reset();
             } else if in_window {
+                self.refuse(Refusal::Reset);
                 // RFC 5961 3.2: in the window, but not where a genuine one would be. Beyond it there is no answer.
                 self.challenge();
             }
@@ -149,6 +154,7 @@ impl Connection {
             if self.state == State::SynReceived && self.passive {
                 self.relisten();
             } else {
+                self.refuse(Refusal::Syn);
                 // RFC 5961 4.2: a peer that has restarted will answer this with an RST.
                 self.challenge();
             }
@@ -156,10 +162,11 @@ impl Connection {
         }
         // Fifth, check the ACK field.
         if !flags.contains(Flags::ACK) {
-            return;
+            return self.refuse(Refusal::NoAck);
         }
         if self.state == State::SynReceived {
             if header.ack.at_or_before(self.snd_una) || header.ack.after(self.snd_max) {
+                self.refuse(Refusal::Ack);
                 return self.reset_sender(from, segment);
             }
             self.acknowledge_syn(header);

@@ -116,6 +116,7 @@ impl Stack {
         let before = (connection.recv().len(), connection.unacknowledged());
         *connection.challenge_allowance() = self.challenges.left;
         connection.handle_marked_segment(self.now, source, ecn, segment);
+        self.statistics.count_refusal(connection.refusal());
         self.challenges.left = *connection.challenge_allowance();
         let changed = before != (connection.recv().len(), connection.unacknowledged())
             || segment.header.flags.contains(Flags::URG);

@@ -1,5 +1,7 @@
 //! What a stack has counted.
 
+use crate::Refusal;
+
 /// Packets by what became of them. Every packet that arrived is counted in `packets` and in one of the other fields of its
 /// paragraph, unless it went on to the next one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +26,18 @@ pub struct Statistics {
 
     /// Segments that went to a connection.
     pub segments: u64,
+    /// Of these, those outside of the window ([`Refusal::Sequence`](crate::Refusal)).
+    pub refused_sequence: u64,
+    /// With an old timestamp or none ([`Refusal::Timestamp`](crate::Refusal)).
+    pub refused_timestamp: u64,
+    /// RSTs that were not at RCV.NXT ([`Refusal::Reset`](crate::Refusal)).
+    pub refused_reset: u64,
+    /// SYNs on connections that had begun ([`Refusal::Syn`](crate::Refusal)).
+    pub refused_syn: u64,
+    /// Without an ACK bit ([`Refusal::NoAck`](crate::Refusal)).
+    pub refused_no_ack: u64,
+    /// With an acknowledgment out of range ([`Refusal::Ack`](crate::Refusal)).
+    pub refused_ack: u64,
     /// Segments that went to a listener.
     pub segments_to_listeners: u64,
     /// Segments that went to a connection in TIME-WAIT.
@@ -69,4 +83,20 @@ pub struct Statistics {
     pub time_wait_reopened: u64,
     /// Released connections that were reset, as data arrived that nobody would read.
     pub released_reset: u64,
+}
+
+impl Statistics {
+    /// What became of a segment that went to a connection.
+    pub(super) fn count_refusal(&mut self, refusal: Option<Refusal>) {
+        let counter = match refusal {
+            None => return,
+            Some(Refusal::Sequence) => &mut self.refused_sequence,
+            Some(Refusal::Timestamp) => &mut self.refused_timestamp,
+            Some(Refusal::Reset) => &mut self.refused_reset,
+            Some(Refusal::Syn) => &mut self.refused_syn,
+            Some(Refusal::NoAck) => &mut self.refused_no_ack,
+            Some(Refusal::Ack) => &mut self.refused_ack,
+        };
+        *counter += 1;
+    }
 }
