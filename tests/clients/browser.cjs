@@ -10,16 +10,17 @@ async function inPage() {
   results.echo = await (await fetch("/echo", { method: "POST", body: "from a browser" })).text();
   results.ws = await new Promise((resolve, reject) => {
     const ws = new WebSocket(location.href.replace("http", "ws") + "ws/echo", ["echo"]);
-    const got = [ws.protocol];
+    const got = [ws.protocol, ws.extensions];
     ws.binaryType = "arraybuffer";
     ws.onopen = () => {
       got[0] = ws.protocol;
+      got[1] = ws.extensions;
       ws.send("text");
       ws.send(new Uint8Array(100_000).fill(5));
     };
     ws.onmessage = ({ data }) => {
       got.push(typeof data === "string" ? data : data.byteLength);
-      if (got.length === 3) ws.close(1000, "bye");
+      if (got.length === 4) ws.close(1000, "bye");
     };
     ws.onclose = ({ code, reason, wasClean }) => resolve([...got, code, reason, wasClean]);
     ws.onerror = () => reject(new Error("WebSocket error"));
@@ -51,7 +52,7 @@ async function inPage() {
     if (picture) await page.screenshot({ path: picture, fullPage: true });
     assert.deepEqual(await page.evaluate(inPage), {
       echo: "from a browser",
-      ws: ["echo", "text", 100_000, 1000, "", true],
+      ws: ["echo", "permessage-deflate; server_no_context_takeover; client_no_context_takeover", "text", 100_000, 1000, "", true],
       events: true,
     });
     assert.deepEqual(problems, []);

@@ -176,11 +176,16 @@ def python_http_client(server):
     connection.close()
 
 
+# What the server agrees to with every client that offers compression.
+COMPRESSED = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+
+
 @check
 def python_websockets(server):
     async def talk():
         async with connect(server.ws + "/ws/echo", subprotocols=["other", "echo"], max_size=None) as ws:
             equal(ws.subprotocol, "echo")
+            equal(ws.response.headers["Sec-WebSocket-Extensions"], COMPRESSED)
             for message in ["", "hello", "αβγ" * 50_000, b"", bytes(range(256)), b"x" * 5_000_000]:
                 await ws.send(message)
                 equal(await ws.recv(), message)
@@ -188,8 +193,11 @@ def python_websockets(server):
             equal(await ws.recv(), "in three pieces")
             await (await ws.ping())
         equal((ws.close_code, ws.close_reason), (1000, ""))
-        async with connect(server.ws + "/ws/echo") as ws:
+        async with connect(server.ws + "/ws/echo", compression=None) as ws:
             equal(ws.subprotocol, None)
+            equal(ws.response.headers.get("Sec-WebSocket-Extensions"), None)
+            await ws.send("as it is " * 100)
+            equal(await ws.recv(), "as it is " * 100)
 
     asyncio.run(asyncio.wait_for(talk(), LIMIT))
 
@@ -397,6 +405,7 @@ def ws_against_python_websockets(server):
     del server
 
     async def handler(ws):
+        expect("permessage-deflate" in ws.response.headers["Sec-WebSocket-Extensions"], ws.response.headers)
         await ws.send(f"welcome {ws.subprotocol} {ws.request.headers.get('Origin')} {ws.request.headers.get('X-More')}")
         async for message in ws:
             await ws.send(message.upper())

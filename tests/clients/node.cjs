@@ -94,6 +94,7 @@ function socket() {
     const got = [];
     ws.on("open", () => {
       assert.equal(ws.protocol, "echo");
+      assert.equal(ws.extensions, "permessage-deflate");
       for (const message of messages) ws.send(message);
       ws.send("frag", { fin: false });
       ws.send("mented", { fin: true });

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::str;
 
-use crate::RequestHead;
+use crate::{Fields, RequestHead};
 use crate::head::target::{host_and_port, split_scheme};
 
 /// A serialised origin (RFC 6454, 6.2): scheme, host and port, or `null`.
@@ -102,12 +102,15 @@ impl OriginPolicy {
 
     /// Whether this request may be served: it names no origin, or one that is allowed.
     pub fn admits(&self, request: &RequestHead) -> bool {
-        let mut origins = request.field_section().field_values("origin");
+        self.admits_fields(request.authority().unwrap_or_default(), request.field_section())
+    }
+
+    /// The same for a request of another version of HTTP, by its authority and its fields.
+    pub fn admits_fields(&self, authority: &str, fields: &Fields) -> bool {
+        let mut origins = fields.field_values("origin");
         match (origins.next(), origins.next()) {
             (None, _) => true,
-            (Some(origin), None) => {
-                str::from_utf8(origin).is_ok_and(|origin| self.allows(origin, request.authority().unwrap_or_default()))
-            }
+            (Some(origin), None) => str::from_utf8(origin).is_ok_and(|origin| self.allows(origin, authority)),
             // RFC 6454, 7.3: there is one.
             (Some(_), Some(_)) => false,
         }

@@ -1,7 +1,7 @@
 //! A client from its first byte on: the opening handshake, then the connection.
 
 use alloc::boxed::Box;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use core::mem;
 use core::time::Duration;
 
@@ -9,7 +9,8 @@ use bytes::Bytes;
 use drywire_core::{Close, Demand, Instant, RecvBuf, Rng, Seed, SendQueue, StreamMachine};
 use drywire_http::{self as http, Length, ResponseHead};
 
-use crate::handshake::{ClientHandshake, HandshakeError, Offer, OfferError};
+use crate::deflate::Parameters;
+use crate::handshake::{Agreement, ClientHandshake, HandshakeError, Offer, OfferError};
 use crate::{Connection, Role};
 
 /// What a client tells its user.
@@ -20,6 +21,8 @@ pub enum Event {
     Open {
         /// The sub-protocol that the server chose from the offered ones.
         protocol: Option<String>,
+        /// The parameters of permessage-deflate, if messages may be compressed.
+        deflate: Option<Parameters>,
         /// The whole head of the server's answer.
         response: Box<ResponseHead>,
     },
@@ -61,6 +64,9 @@ pub struct Config {
     pub http: http::client::Config,
     /// Limits of the connection.
     pub connection: crate::Config,
+    /// What compresses where the connection has no context takeover. One of its own by default.
+    #[cfg(feature = "deflate")]
+    pub pool: crate::deflate::Pool,
 }
 
 impl Default for Config {
@@ -69,6 +75,8 @@ impl Default for Config {
             handshake_timeout: Duration::from_secs(10),
             http: http::client::Config::default(),
             connection: crate::Config::default(),
+            #[cfg(feature = "deflate")]
+            pool: crate::deflate::Pool::new(1),
         }
     }
 }
@@ -95,6 +103,8 @@ struct Opening {
     http: http::client::Connection,
     handshake: ClientHandshake,
     config: crate::Config,
+    #[cfg(feature = "deflate")]
+    pool: crate::deflate::Pool,
     seed: Seed,
     /// The latest time seen.
     now: Instant,
@@ -117,6 +127,8 @@ impl Client {
             http,
             handshake,
             config: config.connection,
+            #[cfg(feature = "deflate")]
+            pool: config.pool,
             seed: rng.split(),
             now,
             deadline: Some(now + config.handshake_timeout),
@@ -180,8 +192,8 @@ impl StreamMachine for Client {
                     return Ok(Some(Event::End));
                 }
             };
-            let protocol = match opening.handshake.verify(&response) {
-                Ok(protocol) => protocol.map(ToString::to_string),
+            let Agreement { protocol, deflate } = match opening.handshake.verify(&response) {
+                Ok(agreement) => agreement,
                 // 4.1: "If the status code received from the server is not 101, the client handles the response per
                 // HTTP procedures."
                 Err(HandshakeError::Status(_)) => {
@@ -192,8 +204,11 @@ impl StreamMachine for Client {
             };
             let transmit = mem::replace(opening.http.transmit(), SendQueue::new(0));
             let config = opening.config.clone();
-            self.stage = Stage::Open(Connection::new(opening.now, Role::Client, config, &opening.seed, transmit));
-            return Ok(Some(Event::Open { protocol, response: Box::new(response) }));
+            let connection = Connection::new(opening.now, Role::Client, config, &opening.seed, transmit);
+            #[cfg(feature = "deflate")]
+            let connection = connection.with_deflate(deflate, &opening.pool);
+            self.stage = Stage::Open(connection);
+            return Ok(Some(Event::Open { protocol, deflate, response: Box::new(response) }));
         }
     }
 

@@ -119,3 +119,46 @@ impl fmt::Display for CloseFrame {
         if self.reason.is_empty() { write!(f, "{}", self.code) } else { write!(f, "{} ({})", self.code, self.reason) }
     }
 }
+
+/// One of the two ends, seen from a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum End {
+    /// This one.
+    Local,
+    /// The other one.
+    Peer,
+}
+
+/// How a connection closed, or how far its closing has come: [`Connection::close_info`](crate::Connection::close_info).
+///
+/// A Close frame without a code stands here with [`CloseCode::NO_STATUS`], which is what RFC 6455, 7.1.5 calls it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CloseInfo {
+    /// The Close frame that was sent.
+    pub sent: Option<CloseFrame>,
+    /// The Close frame that arrived.
+    pub received: Option<CloseFrame>,
+    /// Whose Close frame was the first to be sent or to arrive here. `None` while there is none.
+    pub first: Option<End>,
+    /// Whether the connection is closed cleanly (RFC 6455, 7.1.4): both Close frames were exchanged, and the transport
+    /// is closed in order.
+    pub clean: bool,
+}
+
+impl CloseInfo {
+    /// *The WebSocket Connection Close Code* (RFC 6455, 7.1.5): what the peer's Close frame says,
+    /// [`CloseCode::NO_STATUS`] if it has no code, [`CloseCode::ABNORMAL`] if none arrived.
+    pub fn code(&self) -> CloseCode {
+        self.received.as_ref().map_or(CloseCode::ABNORMAL, |frame| frame.code)
+    }
+
+    /// Notes a Close frame.
+    pub(crate) fn note(&mut self, end: End, frame: Option<&CloseFrame>) {
+        let frame = frame.cloned().unwrap_or_else(|| CloseFrame::new(CloseCode::NO_STATUS, Utf8Bytes::new()));
+        self.first.get_or_insert(end);
+        match end {
+            End::Local => self.sent = Some(frame),
+            End::Peer => self.received = Some(frame),
+        }
+    }
+}

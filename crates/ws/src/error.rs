@@ -1,6 +1,6 @@
 //! What can go wrong: the peer's broken rules, our limits, and the caller's misuse.
 
-use crate::CloseCode;
+use crate::{CloseCode, MessageKind};
 
 /// A rule of RFC 6455 that the peer broke. The Close frame that names it is already queued when it is returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,9 +49,13 @@ pub enum ProtocolError {
     /// A Close frame whose reason is not UTF-8 (RFC 6455, 5.5.1 and 8.1).
     #[error("a close reason is not UTF-8")]
     CloseReasonNotUtf8,
+    /// A compressed message that is not DEFLATE data, or does not end where the data of a message must (RFC 7692,
+    /// 7.2.1 and 7.2.2).
+    #[error("a compressed message is not DEFLATE data")]
+    Deflate,
 }
 
-/// A limit of the [`Config`](crate::Config) that the peer exceeded (RFC 6455, 10.4).
+/// A limit of the [`Config`](crate::Config), in size, number or time, that the peer exceeded (RFC 6455, 10.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CapacityError {
@@ -61,11 +65,12 @@ pub enum CapacityError {
         /// The limit, in bytes.
         limit: u64,
     },
-    /// A frame takes its message above [`Config::max_message_size`](crate::Config::max_message_size).
+    /// A frame takes its message above [`Config::max_message_size`](crate::Config::max_message_size), by what its
+    /// header announces or by what comes out of decompression.
     #[error("a message is larger than {limit} bytes")]
     MessageTooLarge {
         /// The limit, in bytes.
-        limit: usize,
+        limit: u64,
     },
     /// A message has more frames than [`Config::max_fragments`](crate::Config::max_fragments).
     #[error("a message has more than {limit} fragments")]
@@ -73,6 +78,22 @@ pub enum CapacityError {
         /// The limit, in frames.
         limit: u32,
     },
+    /// More control frames came within a second than
+    /// [`Config::max_control_frames`](crate::Config::max_control_frames).
+    #[error("more than {limit} control frames in a second")]
+    TooManyControlFrames {
+        /// The limit, in frames a second.
+        limit: u32,
+    },
+    /// A message of another kind than [`Config::only`](crate::Config::only).
+    #[error("a {0} message is not accepted here")]
+    KindNotAccepted(MessageKind),
+    /// A message did not end within [`Config::message_timeout`](crate::Config::message_timeout).
+    #[error("a message took too long")]
+    MessageTimeout,
+    /// The peer did not answer a Ping within [`Config::pong_timeout`](crate::Config::pong_timeout).
+    #[error("a Ping was not answered in time")]
+    PongTimeout,
 }
 
 /// Why a connection ended other than by the closing handshake. It is final: every later call returns it again.
@@ -92,6 +113,10 @@ pub enum Error {
     /// The peer did not answer our Close frame within [`Config::close_timeout`](crate::Config::close_timeout).
     #[error("the peer did not answer the Close frame in time")]
     CloseTimeout,
+    /// A time limit of the [`Config`](crate::Config) was to close the connection while a frame that was
+    /// [started](crate::Connection::start_frame) had not been sent to its end, inside which no Close frame can stand.
+    #[error("the connection had to end inside an unfinished frame")]
+    UnfinishedFrame,
 }
 
 impl Error {
@@ -99,11 +124,16 @@ impl Error {
     /// one left to tell.
     pub fn close_code(&self) -> Option<CloseCode> {
         match self {
-            Self::Protocol(ProtocolError::TextNotUtf8 | ProtocolError::CloseReasonNotUtf8) => Some(CloseCode::INVALID),
+            Self::Protocol(ProtocolError::TextNotUtf8 | ProtocolError::CloseReasonNotUtf8 | ProtocolError::Deflate) => {
+                Some(CloseCode::INVALID)
+            }
             Self::Protocol(_) => Some(CloseCode::PROTOCOL),
-            Self::Capacity(CapacityError::TooManyFragments { .. }) => Some(CloseCode::POLICY),
-            Self::Capacity(_) => Some(CloseCode::TOO_BIG),
-            Self::EndOfStream | Self::CloseTimeout => None,
+            Self::Capacity(CapacityError::FrameTooLarge { .. } | CapacityError::MessageTooLarge { .. }) => {
+                Some(CloseCode::TOO_BIG)
+            }
+            Self::Capacity(CapacityError::KindNotAccepted(_)) => Some(CloseCode::UNSUPPORTED),
+            Self::Capacity(_) => Some(CloseCode::POLICY),
+            Self::EndOfStream | Self::CloseTimeout | Self::UnfinishedFrame => None,
         }
     }
 }
@@ -124,6 +154,13 @@ pub enum Misuse {
     /// A fragment without [`start_message`](crate::Connection::start_message) before it (RFC 6455, 5.4).
     #[error("no fragmented message is under way")]
     NoMessageUnderWay,
+    /// A frame that was [started](crate::Connection::start_frame) with a known length has not been sent to its end:
+    /// nothing else can stand inside it (RFC 6455, 5.4).
+    #[error("a frame of known length is under way")]
+    FrameUnderWay,
+    /// More payload than the frame under way was started for, or an end before its length.
+    #[error("the payload is not as long as was announced")]
+    WrongLength,
     /// A fragment takes its text message out of UTF-8, or ends it inside a character (RFC 6455, 5.6).
     #[error("a fragment of a text message is not UTF-8")]
     FragmentNotUtf8,

@@ -73,6 +73,8 @@ impl fmt::Display for Opcode {
 pub struct FrameHeader {
     /// Whether this is the last fragment of its message.
     pub fin: bool,
+    /// RSV1: whether the message that begins here is compressed (RFC 7692, 6). Always `false` without that extension.
+    pub compressed: bool,
     /// What the frame is.
     pub opcode: Opcode,
     /// The masking key, if the payload is masked.
@@ -85,7 +87,10 @@ pub struct FrameHeader {
 pub(crate) const CONTROL_MAX: usize = 125;
 
 const FIN: u8 = 0x80;
-const RESERVED: u8 = 0x70;
+/// RSV1, which RFC 7692 calls the "Per-Message Compressed" bit.
+const RSV1: u8 = 0x40;
+/// RSV2 and RSV3, which no extension here uses.
+const RESERVED: u8 = 0x30;
 const OPCODE: u8 = 0x0f;
 const MASK: u8 = 0x80;
 const LENGTH: u8 = 0x7f;
@@ -103,6 +108,17 @@ impl FrameHeader {
     /// gives another error. Which end must mask, and how frames follow one another, is the connection's to check.
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
+        Self::parse_with(bytes, false)
+    }
+
+    /// The same where permessage-deflate is in use (RFC 7692): the first frame of a message may have RSV1.
+    #[inline]
+    pub fn parse_deflate(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
+        Self::parse_with(bytes, true)
+    }
+
+    #[inline]
+    pub(crate) fn parse_with(bytes: &[u8], deflate: bool) -> Result<Option<(Self, usize)>, ProtocolError> {
         let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
         // 5.2: RSV1 to RSV3 "MUST be 0 unless an extension is negotiated".
         if first & RESERVED != 0 {
@@ -111,6 +127,11 @@ impl FrameHeader {
         let bits = first & OPCODE;
         let opcode = Opcode::from_bits(bits).ok_or(ProtocolError::ReservedOpcode(bits))?;
         let fin = first & FIN != 0;
+        let compressed = first & RSV1 != 0;
+        // RFC 7692, 6: neither "control frames" nor "non-first fragments of a data message" have it.
+        if compressed && !(deflate && matches!(opcode, Opcode::Text | Opcode::Binary)) {
+            return Err(ProtocolError::ReservedBits);
+        }
         // 5.5: control frames "MUST NOT be fragmented".
         if opcode.is_control() && !fin {
             return Err(ProtocolError::FragmentedControl);
@@ -152,14 +173,16 @@ impl FrameHeader {
             let Some((key, rest)) = rest.split_first_chunk() else { return Ok(None) };
             (Some(*key), rest)
         };
-        Ok(Some((Self { fin, opcode, mask, payload_len }, bytes.len() - rest.len())))
+        Ok(Some((Self { fin, compressed, opcode, mask, payload_len }, bytes.len() - rest.len())))
     }
 
     /// The header as it stands on the wire, with the length in its shortest form.
     #[inline]
     pub fn encode(&self) -> EncodedHeader {
         let mut encoded = EncodedHeader { bytes: [0; Self::MAX_LEN], len: 0 };
-        encoded.put([if self.fin { FIN } else { 0 } | self.opcode as u8]);
+        let fin = if self.fin { FIN } else { 0 };
+        let rsv1 = if self.compressed { RSV1 } else { 0 };
+        encoded.put([fin | rsv1 | self.opcode as u8]);
         let mask = if self.mask.is_some() { MASK } else { 0 };
         if self.payload_len < u64::from(LENGTH_16) {
             encoded.put([mask | self.payload_len as u8]);
@@ -183,6 +206,9 @@ impl fmt::Display for FrameHeader {
         write!(f, "{}", self.opcode)?;
         if self.fin {
             f.write_str(" FIN")?;
+        }
+        if self.compressed {
+            f.write_str(" RSV1")?;
         }
         if self.mask.is_some() {
             f.write_str(" masked")?;

@@ -8,7 +8,36 @@ use core::ops::Deref;
 use bytes::Bytes;
 use bytestring::ByteString;
 
+use crate::Opcode;
 use crate::utf8::{self, NotUtf8};
+
+/// What kind of message it is (RFC 6455, 5.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MessageKind {
+    /// Text, which is UTF-8 as a whole.
+    Text,
+    /// Bytes.
+    Binary,
+}
+
+impl MessageKind {
+    /// The opcode of a message's first frame.
+    pub(crate) const fn opcode(self) -> Opcode {
+        match self {
+            Self::Text => Opcode::Text,
+            Self::Binary => Opcode::Binary,
+        }
+    }
+}
+
+impl fmt::Display for MessageKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Binary => "binary",
+        })
+    }
+}
 
 /// A message: what an application sends and gets, however the wire cut it into frames (RFC 6455, 5.6).
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -28,6 +57,14 @@ impl Message {
     /// A binary message.
     pub fn binary(bytes: impl Into<Bytes>) -> Self {
         Self::Binary(bytes.into())
+    }
+
+    /// Text or binary.
+    pub fn kind(&self) -> MessageKind {
+        match self {
+            Self::Text(_) => MessageKind::Text,
+            Self::Binary(_) => MessageKind::Binary,
+        }
     }
 
     /// The length of the payload, in bytes.

@@ -11,6 +11,9 @@ pub enum State {
     Open,
     /// Our Close frame is sent, the peer's is awaited. Messages still arrive.
     CloseSent,
+    /// The peer's Close frame arrived in the middle of a frame of ours. The frame may be sent to its end, and our answer
+    /// follows it (RFC 6455, 5.5.1). Nothing more arrives.
+    CloseReceived,
     /// Client only: both Close frames are exchanged, and the server is to end the stream first (RFC 6455, 7.1.1).
     AwaitingEnd,
     /// The closing handshake is over. The transport is closed in order once everything queued has left.
@@ -23,8 +26,15 @@ pub enum State {
 
 impl State {
     /// All states, in the order of a connection's life.
-    pub const ALL: [Self; 6] =
-        [Self::Open, Self::CloseSent, Self::AwaitingEnd, Self::Closed, Self::Failed, Self::Aborted];
+    pub const ALL: [Self; 7] = [
+        Self::Open,
+        Self::CloseSent,
+        Self::CloseReceived,
+        Self::AwaitingEnd,
+        Self::Closed,
+        Self::Failed,
+        Self::Aborted,
+    ];
 }
 
 impl fmt::Display for State {
@@ -40,6 +50,10 @@ pub(crate) enum Input {
     CloseCommand,
     /// The peer's Close frame arrived. In [`State::Open`] our answer is queued with it.
     PeerClose,
+    /// The peer's Close frame arrived while a frame of ours was not at its end.
+    PeerCloseInFrame,
+    /// That frame is at its end, and our answer is queued.
+    AnswerSent,
     /// The peer broke a rule or a limit. In [`State::Open`] our Close frame is queued with it.
     Violation,
     /// The stream ended.
@@ -57,8 +71,11 @@ impl State {
             (Self::Open, Input::CloseCommand, _) => Self::CloseSent,
             (Self::Open | Self::CloseSent, Input::PeerClose, Role::Client) => Self::AwaitingEnd,
             (Self::Open | Self::CloseSent, Input::PeerClose, Role::Server) => Self::Closed,
+            (Self::Open, Input::PeerCloseInFrame, _) => Self::CloseReceived,
+            (Self::CloseReceived, Input::AnswerSent, Role::Client) => Self::AwaitingEnd,
+            (Self::CloseReceived, Input::AnswerSent, Role::Server) => Self::Closed,
             (Self::Open | Self::CloseSent, Input::Violation | Input::EndOfStream, _) => Self::Failed,
-            (Self::CloseSent, Input::Deadline, _) => Self::Aborted,
+            (Self::CloseSent | Self::CloseReceived, Input::Deadline, _) => Self::Aborted,
             (Self::AwaitingEnd, Input::EndOfStream | Input::TrailingBytes | Input::Deadline, _) => Self::Closed,
             (Self::Closed | Self::Failed, Input::Deadline, _) => Self::Aborted,
             (unmoved, ..) => unmoved,
@@ -75,9 +92,11 @@ mod tests {
 
     use super::*;
 
-    const INPUTS: [Input; 6] = [
+    const INPUTS: [Input; 8] = [
         Input::CloseCommand,
         Input::PeerClose,
+        Input::PeerCloseInFrame,
+        Input::AnswerSent,
         Input::Violation,
         Input::EndOfStream,
         Input::TrailingBytes,

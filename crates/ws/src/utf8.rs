@@ -28,7 +28,7 @@ pub(crate) struct Utf8Check {
 }
 
 impl Utf8Check {
-    /// Takes the next piece and hands what is complete to `sink`. Fails at the first byte after which nothing could
+    /// Takes the next piece and hands what is complete to `sink`, also what stands before a bad byte. Fails at the first byte after which nothing could
     /// make the string valid (RFC 6455, 8.1), which is as early as a peer can be told.
     pub(crate) fn push(&mut self, mut piece: &[u8], mut sink: impl FnMut(&str)) -> Result<(), NotUtf8> {
         while self.len > 0 {
@@ -47,9 +47,17 @@ impl Utf8Check {
             }
         }
         let (whole, tail) = piece.split_at(piece.len() - open_tail(piece));
-        let whole = check(whole)?;
-        if !whole.is_empty() {
-            sink(whole);
+        match check(whole) {
+            Ok("") => {}
+            Ok(whole) => sink(whole),
+            Err(NotUtf8) => {
+                // What stands before the bad byte came before it, however the string is cut.
+                let valid = whole.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+                if !valid.is_empty() {
+                    sink(valid);
+                }
+                return Err(NotUtf8);
+            }
         }
         if let Err(error) = str::from_utf8(tail) {
             if error.error_len().is_some() {

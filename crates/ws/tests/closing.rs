@@ -6,7 +6,9 @@ use core::time::Duration;
 
 use common::*;
 use drywire_core::{Close, Demand, StreamMachine};
-use drywire_ws::{CloseCode, CloseFrame, Config, Error, Event, Misuse, ProtocolError, Role, SendError, State};
+use drywire_ws::{
+    CloseCode, CloseFrame, CloseInfo, Config, Error, Event, Misuse, ProtocolError, Role, SendError, State,
+};
 
 const READ: Demand = Demand { read: true, close: None };
 const STOP: Demand = Demand { read: false, close: Some(Close::Both) };
@@ -259,4 +261,50 @@ fn time_that_goes_backwards_is_clamped() {
     server.machine.poll_event(later, &mut server.recv).unwrap();
     server.machine.close(NOW, None).unwrap();
     assert_eq!(server.machine.poll_timeout(), Some(later + Config::default().close_timeout));
+}
+
+#[test]
+fn close_info_tells_what_was_said_by_whom_and_how_it_ended() {
+    // We close, the server agrees and ends the stream.
+    let mut client = End::client();
+    assert_eq!(client.machine.close_info(), CloseInfo::default());
+    client.machine.close(NOW, Some(normal())).unwrap();
+    let half = CloseInfo { sent: Some(normal()), first: Some(drywire_ws::End::Local), ..CloseInfo::default() };
+    assert_eq!(client.machine.close_info(), half);
+    client.receive(&plain(CLOSE, &close_payload(1000, ""))).unwrap();
+    client.end().unwrap();
+    let info = client.machine.close_info();
+    let received = Some(CloseFrame::new(CloseCode::NORMAL, ""));
+    assert_eq!(info, CloseInfo { received, clean: true, ..half });
+    assert_eq!(info.code(), CloseCode::NORMAL);
+
+    // The peer closes without a code (7.1.5: 1005).
+    let mut server = End::server();
+    server.receive(&masked(CLOSE, b"")).unwrap();
+    let info = server.machine.close_info();
+    assert_eq!((info.first, info.code(), info.clean), (Some(drywire_ws::End::Peer), CloseCode::NO_STATUS, true));
+    assert_eq!(info.sent, info.received);
+
+    // A violation: what we say, and 1006, since the peer said nothing.
+    let mut server = End::server();
+    server.receive(&masked(0x83, b"")).unwrap_err();
+    let info = server.machine.close_info();
+    assert_eq!(info.sent.as_ref().map(|frame| frame.code), Some(CloseCode::PROTOCOL));
+    assert_eq!((info.first, info.code(), info.clean), (Some(drywire_ws::End::Local), CloseCode::ABNORMAL, false));
+
+    // The end of the stream alone.
+    let mut server = End::server();
+    server.end().unwrap_err();
+    assert_eq!(server.machine.close_info(), CloseInfo::default());
+    assert_eq!(server.machine.close_info().code(), CloseCode::ABNORMAL);
+
+    // Our Close frame is not answered in time, or cannot be sent in time.
+    let mut server = End::server();
+    server.machine.close(NOW, None).unwrap();
+    server.machine.handle_timeout(server.machine.poll_timeout().unwrap());
+    assert!(!server.machine.close_info().clean);
+    let mut server = End::server();
+    server.receive(&masked(CLOSE, b"")).unwrap();
+    server.machine.handle_timeout(server.machine.poll_timeout().unwrap());
+    assert!(!server.machine.close_info().clean);
 }

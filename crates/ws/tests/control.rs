@@ -3,8 +3,8 @@
 mod common;
 
 use common::*;
-use drywire_core::StreamMachine;
-use drywire_ws::{Config, Event, Misuse, Opcode, Role, SendError};
+use drywire_core::{Instant, StreamMachine};
+use drywire_ws::{CapacityError, Config, Error, Event, Misuse, Opcode, Role, SendError};
 
 #[test]
 fn rfc6455_5_5_2_every_ping_is_answered_with_its_payload_while_there_is_room() {
@@ -20,7 +20,8 @@ fn rfc6455_5_5_2_every_ping_is_answered_with_its_payload_while_there_is_room() {
 
 #[test]
 fn rfc6455_5_5_3_a_ping_flood_leaves_one_pong_for_the_newest() {
-    let mut server = End::with(Role::Server, Config::default(), 1000);
+    let config = Config { max_control_frames: u32::MAX, ..Config::default() };
+    let mut server = End::with(Role::Server, config, 1000);
     for i in 0..100_000u32 {
         server.receive(&masked(PING, &i.to_be_bytes())).unwrap();
         // The mark, and at most the frame that crossed it.
@@ -73,4 +74,23 @@ fn rfc6455_5_5_2_a_ping_is_answered_until_the_peer_has_closed() {
     // Nothing behind the peer's Close frame is looked at.
     assert_eq!(server.receive(&[masked(CLOSE, b""), masked(PING, b"late")].concat()).unwrap(), [Event::Close(None)]);
     assert!(server.sent().is_empty());
+}
+
+#[test]
+fn rfc6455_10_4_control_frames_are_limited_by_the_second() {
+    let config = Config { max_control_frames: 3, ..Config::default() };
+    let mut server = End::with(Role::Server, config, 1000);
+    let flood = [masked(PING, b""), masked(PONG, b""), masked(PING, b"")].concat();
+    for second in 1..4 {
+        server.recv.extend_from_slice(&flood);
+        for _ in 0..3 {
+            let now = Instant::from_secs(second);
+            assert!(server.machine.poll_event(now, &mut server.recv).unwrap().is_some());
+        }
+    }
+    server.recv.extend_from_slice(&masked(PONG, b""));
+    let just_before = Instant::from_millis(3999);
+    let broken = Err(Error::Capacity(CapacityError::TooManyControlFrames { limit: 3 }));
+    assert_eq!(server.machine.poll_event(just_before, &mut server.recv), broken);
+    assert_eq!(farewell(&mut server), Some(1008));
 }

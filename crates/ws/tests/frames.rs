@@ -72,7 +72,8 @@ fn rfc6455_5_2_every_length_takes_its_shortest_form() {
         [(0, 2), (1, 2), (125, 2), (126, 4), (127, 4), (65_535, 4), (65_536, 10), ((1 << 63) - 1, 10), (1 << 32, 10)]
     {
         for key in [None, Some(KEY)] {
-            let header = FrameHeader { fin: true, opcode: Opcode::Binary, mask: key, payload_len: len };
+            let header =
+                FrameHeader { fin: true, compressed: false, opcode: Opcode::Binary, mask: key, payload_len: len };
             let wire = header.encode();
             let size = size + if key.is_some() { 4 } else { 0 };
             assert_eq!(wire.len(), size);
@@ -174,8 +175,9 @@ fn rfc6455_5_3_masking_twice_gives_the_payload_back() {
 
 #[test]
 fn headers_print_as_one_line() {
-    let header = FrameHeader { fin: false, opcode: Opcode::Continuation, mask: None, payload_len: 70_000 };
+    let header =
+        FrameHeader { fin: false, compressed: false, opcode: Opcode::Continuation, mask: None, payload_len: 70_000 };
     assert_eq!(header.to_string(), "CONTINUATION len=70000");
-    let header = FrameHeader { fin: true, opcode: Opcode::Ping, mask: Some(KEY), payload_len: 0 };
+    let header = FrameHeader { fin: true, compressed: false, opcode: Opcode::Ping, mask: Some(KEY), payload_len: 0 };
     assert_eq!(header.to_string(), "PING FIN masked len=0");
 }

@@ -5,13 +5,14 @@ mod common;
 use core::time::Duration;
 
 use common::*;
-use drywire_core::{Buf, Close, Demand, Instant, RecvBuf, Seed, StreamMachine};
-use drywire_http::{Length, RequestHead, ResponseParts, server};
+use drywire_core::{Buf, Close, Demand, Instant, RecvBuf, Seed, SendQueue, StreamMachine};
+use drywire_http::{Fields, Length, RequestHead, ResponseParts, server};
 use drywire_ws::client::{self, Client};
+use drywire_ws::deflate::{Parameters, Pool};
 use drywire_ws::handshake::{
-    self, ClientHandshake, HandshakeError, Offer, OfferError, OriginPolicy, Policy, Rejection,
+    self, ClientHandshake, HandshakeError, Offer, OfferError, OriginPolicy, Policy, Rejection, StreamHandshake, accept_stream,
 };
-use drywire_ws::{Config, Connection, Role};
+use drywire_ws::{Config, Connection, Event, Role};
 
 /// RFC 6455, 1.3.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -280,7 +281,7 @@ fn answered(lines: &[&str]) -> Result<Option<String>, HandshakeError> {
     let mut recv = RecvBuf::new();
     recv.extend_from_slice(format!("{}\r\n\r\n", lines.join("\r\n")).as_bytes());
     match http.poll_event(NOW, &mut recv) {
-        Ok(Some(http::Event::Response(head))) => handshake.verify(&head).map(|chosen| chosen.map(ToString::to_string)),
+        Ok(Some(http::Event::Response(head))) => handshake.verify(&head).map(|agreed| agreed.protocol),
         other => panic!("{other:?}"),
     }
 }
@@ -404,7 +405,7 @@ fn a_client_opens_on_our_server_and_loses_nothing_behind_the_answer() {
             recv.extend_from_slice(piece);
             events.extend(poll(&mut client, &mut recv).unwrap());
         }
-        let [client::Event::Open { protocol, response }, client::Event::Connection(first)] = &events[..] else {
+        let [client::Event::Open { protocol, response, .. }, client::Event::Connection(first)] = &events[..] else {
             panic!("{events:?}");
         };
         assert_eq!((protocol.as_deref(), response.status(), first), (Some("chat"), 101, &text("first")));
@@ -487,4 +488,94 @@ fn a_handshake_has_a_deadline_that_interim_answers_do_not_move() {
     assert_eq!(client.poll_timeout(), None);
     assert_eq!(client.poll_event(deadline, &mut recv), Err(client::Error::HandshakeTimeout));
     assert_eq!(client.demand().close, Some(Close::Both));
+}
+
+/// Both ends of a stream that some HTTP/2 carries: fields one way, fields back, and a compressed message.
+#[test]
+fn rfc8441_5_a_stream_of_http_2_is_opened_by_its_fields() {
+    let mut offer = Offer::new("server.example.com", "/chat");
+    offer.protocols = vec!["chat".into()];
+    offer.origin = Some("https://server.example.com".into());
+    offer.deflate = Some(Parameters::no_context_takeover());
+    let client = StreamHandshake::new(offer).unwrap();
+    let fields = Fields::new(client.fields()).unwrap();
+    for absent in ["host", "upgrade", "connection", "sec-websocket-key"] {
+        assert_eq!(fields.field(absent), None);
+    }
+    let policy =
+        Policy { protocols: vec!["chat".into()], deflate: Some(Parameters::default()), ..Policy::default() };
+    let acceptance = accept_stream("server.example.com", &fields, &policy).unwrap();
+    assert_eq!(acceptance.status(), 200);
+    let answer = Fields::new(acceptance.fields()).unwrap();
+    assert!(answer.iter().all(|(name, _)| name.starts_with(b"Sec-WebSocket-")), "{answer}");
+    let agreement = client.verify(200, &answer).unwrap();
+    assert_eq!(agreement.protocol.as_deref(), Some("chat"));
+    assert_eq!(agreement.deflate, acceptance.deflate());
+    assert_eq!(agreement.deflate, Some(Parameters::no_context_takeover()));
+
+    let pool = Pool::default();
+    let [mut client_end, mut server_end] = [Role::Client, Role::Server].map(|role| {
+        let queue = SendQueue::new(1024);
+        Connection::new(NOW, role, drywire_ws::Config::default(), &Seed::from(1), queue).with_deflate(agreement.deflate, &pool)
+    });
+    client_end.send_text("over HTTP/2 ".repeat(20)).unwrap();
+    let mut recv = RecvBuf::new();
+    recv.push(client_end.transmit().pop(usize::MAX));
+    assert!(recv.len() < 60);
+    let Ok(Some(Event::Message(message))) = server_end.poll_event(NOW, &mut recv) else { panic!("a message") };
+    assert_eq!(message.len(), 240);
+
+    // What fails: the status, the version, the origin.
+    assert_eq!(client.verify(403, &answer), Err(HandshakeError::Status(403)));
+    assert!(client.verify(204, &answer).is_ok());
+    let refused = |fields: &[(&str, &str)]| accept_stream("a.example", &Fields::new(fields.iter().copied()).unwrap(), &policy);
+    assert_eq!(refused(&[]), Err(Rejection::NoVersion));
+    assert_eq!(refused(&[("sec-websocket-version", "8")]), Err(Rejection::Version));
+    let from_elsewhere = [("sec-websocket-version", "13"), ("origin", "https://b.example")];
+    assert_eq!(refused(&from_elsewhere), Err(Rejection::Origin));
+}
+
+#[test]
+fn a_malformed_list_of_extensions_is_refused_by_both_ends() {
+    let policy = Policy { deflate: Some(Parameters::default()), ..Policy::default() };
+    for malformed in ["permessage-deflate;", "permessage-deflate foo", "=", "permessage-deflate; server_max_window_bits="] {
+        let fields = Fields::new([("sec-websocket-version", "13"), ("sec-websocket-extensions", malformed)]).unwrap();
+        assert_eq!(accept_stream("a.example", &fields, &policy), Err(Rejection::Extensions), "{malformed}");
+        let mut offer = Offer::new("a.example", "/");
+        offer.deflate = Some(Parameters::default());
+        let answer = Fields::new([("sec-websocket-extensions", malformed)]).unwrap();
+        assert_eq!(StreamHandshake::new(offer).unwrap().verify(200, &answer), Err(HandshakeError::Extension));
+    }
+    // One answer to one offer.
+    let mut offer = Offer::new("a.example", "/");
+    offer.deflate = Some(Parameters::default());
+    let twice = Fields::new([("sec-websocket-extensions", "permessage-deflate, permessage-deflate")]).unwrap();
+    assert_eq!(StreamHandshake::new(offer).unwrap().verify(200, &twice), Err(HandshakeError::Extension));
+    let once = Fields::new([("sec-websocket-extensions", "permessage-deflate")]).unwrap();
+    let unoffered = StreamHandshake::new(Offer::new("a.example", "/")).unwrap().verify(200, &once);
+    assert_eq!(unoffered, Err(HandshakeError::UnofferedExtension));
+}
+
+#[test]
+fn compression_is_agreed_on_by_client_and_server() {
+    let policy = Policy { deflate: Some(Parameters::default()), ..Policy::default() };
+    for (offered, agreed) in [(None, None), (Some(Parameters::default()), Some(Parameters::default()))] {
+        let mut offer = Offer::new("a.example", "/");
+        offer.deflate = offered;
+        let mut client = Client::new(NOW, offer, client::Config::default(), &Seed::from(1)).unwrap();
+        let mut to_server = RecvBuf::new();
+        to_server.push(client.transmit().pop(usize::MAX));
+        let mut http = server::Connection::new(NOW, server::Config::default());
+        let Ok(Some(server::Event::Request(request))) = http.poll_event(NOW, &mut to_server) else { panic!() };
+        while http.poll_event(NOW, &mut to_server).unwrap().is_some() {}
+        let acceptance = handshake::accept(&request, &policy).unwrap();
+        assert_eq!(acceptance.deflate(), agreed);
+        http.upgrade(&acceptance).unwrap();
+        let mut to_client = RecvBuf::new();
+        to_client.push(http.transmit().pop(usize::MAX));
+        let Ok(Some(client::Event::Open { deflate, .. })) = client.poll_event(NOW, &mut to_client) else { panic!() };
+        assert_eq!(deflate, agreed);
+        client.connection_mut().unwrap().send_text("x".repeat(500)).unwrap();
+        assert_eq!(client.transmit().len() < 50, agreed.is_some());
+    }
 }

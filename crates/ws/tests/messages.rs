@@ -119,6 +119,20 @@ fn rfc6455_8_1_text_may_not_end_inside_a_character() {
 }
 
 #[test]
+fn a_kind_that_is_not_accepted_fails_with_1003() {
+    for (only, first, other) in [(MessageKind::Text, BINARY, TEXT), (MessageKind::Binary, TEXT, BINARY)] {
+        let config = Config { only: Some(only), ..Config::default() };
+        let mut server = End::with(Role::Server, config, 1024);
+        assert_eq!(server.receive(&masked(other, b"x")).unwrap().len(), 1);
+        let refused = if only == MessageKind::Text { MessageKind::Binary } else { MessageKind::Text };
+        let broken = Err(Error::Capacity(CapacityError::KindNotAccepted(refused)));
+        // By its first byte and the rest of the header.
+        assert_eq!(server.receive(&masked(first, b"x")[..6]), broken);
+        assert_eq!(farewell(&mut server), Some(1003));
+    }
+}
+
+#[test]
 fn binary_is_not_checked() {
     let bytes = [0xff, 0xc0, 0x00, 0x80];
     assert_eq!(End::server().receive(&masked(BINARY, &bytes)).unwrap(), [binary(&bytes)]);
@@ -174,7 +188,7 @@ fn rfc6455_10_4_a_message_of_too_many_fragments_is_refused() {
 fn the_default_limits_take_a_message_of_16_mib_and_of_65_536_fragments() {
     let limit = Config::default().max_message_size;
     let mut client = End::client();
-    let wire = plain(BINARY, &vec![7; limit]);
+    let wire = plain(BINARY, &vec![7; usize::try_from(limit).unwrap()]);
     let mut events = Vec::new();
     for piece in wire.chunks(60_000) {
         events.extend(client.receive(piece).unwrap());
@@ -192,7 +206,7 @@ fn the_default_limits_take_a_message_of_16_mib_and_of_65_536_fragments() {
 
 #[test]
 fn an_announced_frame_of_2_to_the_63_costs_nothing() {
-    let config = Config { max_frame_size: u64::MAX, max_message_size: usize::MAX, ..Config::default() };
+    let config = Config { max_frame_size: u64::MAX, max_message_size: u64::MAX, ..Config::default() };
     let mut client = End::with(Role::Client, config, 1024);
     let header = [&[BINARY, 127][..], &((1u64 << 63) - 1).to_be_bytes()].concat();
     assert_eq!(client.receive(&header), Ok(vec![]));

@@ -28,6 +28,7 @@ targets! {
     tcp_segment,
     tcp_stack,
     ws_connection,
+    ws_deflate,
     ws_handshake,
 }
 

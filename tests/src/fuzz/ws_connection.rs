@@ -38,6 +38,7 @@ fn connect<'a>(mode: u8, pieces: impl Iterator<Item = &'a [u8]>) -> Trace {
         max_message_size: MAX_MESSAGE,
         max_fragments: 20,
         close_timeout: Duration::from_secs(1),
+        ..Config::default()
     };
     let mut now = Instant::from_secs(1);
     let mut machine = Connection::new(now, role, config, &Seed::from(6455), SendQueue::new(HIGH_WATER));

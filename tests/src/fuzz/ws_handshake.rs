@@ -2,6 +2,7 @@
 
 use drywire::http::{CommandError, Length, server};
 use drywire::ws::client::{self, Client};
+use drywire::ws::deflate::Parameters;
 use drywire::ws::handshake::{Offer, OriginPolicy, Policy, accept};
 use drywire::{Buf, Bytes, Instant, RecvBuf, Seed, StreamMachine};
 
@@ -30,7 +31,8 @@ fn serve(mode: u8, pieces: &mut dyn Iterator<Item = &[u8]>) -> Trace {
         1 => OriginPolicy::List(vec!["https://a.example".into(), "null".into()]),
         _ => OriginPolicy::SameOrigin,
     };
-    let policy = Policy { protocols: vec!["chat".into(), "echo".into()], origin };
+    let deflate = Some(Parameters::default());
+    let policy = Policy { protocols: vec!["chat".into(), "echo".into()], origin, deflate };
     let mut http = server::Connection::new(NOW, server::Config::default());
     let (mut recv, mut verdict) = (RecvBuf::new(), None);
     let (mut log, mut sent) = (Vec::new(), Vec::new());
@@ -79,7 +81,8 @@ fn serve(mode: u8, pieces: &mut dyn Iterator<Item = &[u8]>) -> Trace {
 
 /// A client whose request is always the same.
 fn connect(_: u8, pieces: &mut dyn Iterator<Item = &[u8]>) -> Trace {
-    let offer = Offer { protocols: vec!["chat".into(), "echo".into()], ..Offer::new("a.example", "/") };
+    let deflate = Some(Parameters::default());
+    let offer = Offer { protocols: vec!["chat".into(), "echo".into()], deflate, ..Offer::new("a.example", "/") };
     let mut client = Client::new(NOW, offer, client::Config::default(), &Seed::from(1)).unwrap();
     client.transmit().clear();
     let mut recv = RecvBuf::new();

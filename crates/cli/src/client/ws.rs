@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use drywire::http::ResponseHead;
 use drywire::ws::client::{Client, Config, Error, Event as ClientEvent};
+use drywire::ws::deflate::Parameters;
 use drywire::ws::handshake::Offer;
 use drywire::ws::{CloseCode, CloseFrame, Event, Message, SendError, Utf8Bytes};
 use drywire::{Demand, Instant, RecvBuf, SendQueue, StreamMachine};
@@ -26,6 +27,7 @@ pub(crate) fn run(args: Ws) -> Result<(), Failure> {
     let offer = Offer {
         protocols: args.protocols,
         origin: args.origin,
+        deflate: Some(Parameters::default()),
         fields: Field::over(&[("User-Agent", USER_AGENT)], &fields),
         ..Offer::new(&*destination.authority, &*destination.target)
     };

@@ -4,6 +4,7 @@ use std::task::Waker;
 
 use drywire::http::server::{Connection, Event as HttpEvent};
 use drywire::http::{CommandError, Error, Length, PlainResponse, RequestHead, ResponseParts as _, sse};
+use drywire::ws::deflate::Parameters;
 use drywire::ws::handshake::{self, Acceptance, Policy};
 use drywire::{Bytes, Demand, Instant, RecvBuf, SendQueue, StreamMachine};
 
@@ -60,7 +61,7 @@ enum Work {
     /// Switch to WebSocket at the request's end.
     Upgrade(Upgrade),
     /// The switch is made.
-    Upgraded(Channel),
+    Upgraded(Channel, Option<Parameters>),
 }
 
 struct Upgrade {
@@ -89,8 +90,8 @@ impl StreamMachine for HttpSession {
                 let Exchange { method, target } = self.exchange.clone();
                 return Ok(Some(Step::Event(Event::Answered { method, target, status })));
             }
-            if let Work::Upgraded(channel) = self.work {
-                return Ok(Some(Step::Upgraded(self.socket(now, channel))));
+            if let Work::Upgraded(channel, deflate) = self.work {
+                return Ok(Some(Step::Upgraded(self.socket(now, channel, deflate))));
             }
             self.refill();
             if self.holds_content() {
@@ -157,9 +158,9 @@ impl HttpSession {
     }
 
     /// The WebSocket that goes on where the upgrade leaves off.
-    fn socket(&mut self, now: Instant, channel: Channel) -> Box<SocketSession> {
+    fn socket(&mut self, now: Instant, channel: Channel, deflate: Option<Parameters>) -> Box<SocketSession> {
         let transmit = std::mem::replace(self.http.transmit(), SendQueue::new(0));
-        Box::new(SocketSession::new(now, &self.site, channel, &self.waker, transmit))
+        Box::new(SocketSession::new(now, &self.site, channel, deflate, &self.waker, transmit))
     }
 
     /// Whether content waits for room in the send queue.
@@ -262,7 +263,7 @@ impl HttpSession {
             Work::Upgrade(Upgrade { acceptance, channel }) => {
                 if self.http.upgrade(&acceptance).is_ok() {
                     self.answered = Some(101);
-                    self.work = Work::Upgraded(channel);
+                    self.work = Work::Upgraded(channel, acceptance.deflate());
                 }
             }
             work => self.work = work,
@@ -339,7 +340,9 @@ impl HttpSession {
     fn accept(&mut self, now: Instant, head: &RequestHead, protocols: &[&str], channel: Channel) {
         let protocols = protocols.iter().map(|&protocol| protocol.to_owned()).collect();
         let origin = self.site.cors.origins.clone();
-        match handshake::accept(head, &Policy { protocols, origin }) {
+        // Every message by itself: idle connections, of which a server has many, hold no compressor.
+        let deflate = Some(Parameters::no_context_takeover());
+        match handshake::accept(head, &Policy { protocols, origin, deflate }) {
             Ok(acceptance) => self.work = Work::Upgrade(Upgrade { acceptance, channel }),
             Err(rejection) => {
                 let mut fields = vec![TEXT];

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use drywire::http::cors::{Cors, RequestFields};
 use drywire::http::origin::OriginPolicy;
+use drywire::ws::deflate::Pool;
 use drywire::{Bytes, Instant, http, ws};
 
 pub(crate) use feed::Feed;
@@ -26,6 +27,8 @@ pub(crate) struct Site {
     /// The limits and times of each connection.
     pub(crate) http: http::server::Config,
     pub(crate) ws: ws::Config,
+    /// What compresses the messages of all WebSockets.
+    compressors: Pool,
     /// What pages of other origins may do.
     pub(crate) cors: Arc<Cors>,
     /// The content of `/bytes/N`, again and again.
@@ -49,7 +52,9 @@ impl Site {
             hello: Arc::new(hello.expect("both fields are valid")),
             feed: Feed::default(),
             http: http::server::Config::default(),
-            ws: ws::Config::default(),
+            // Asked for a sign of life before the usual routers forget a silent connection.
+            ws: ws::Config { ping_interval: Some(Duration::from_secs(45)), ..ws::Config::default() },
+            compressors: Pool::default(),
             cors: Arc::default(),
             block: LINE.repeat(1024).into(),
         }

@@ -2,6 +2,7 @@
 
 use std::task::Waker;
 
+use drywire::ws::deflate::Parameters;
 use drywire::ws::{CloseCode, CloseFrame, Connection, Error, Event as WsEvent, Message, Role, Utf8Bytes};
 use drywire::{Demand, Instant, RecvBuf, Seed, SendQueue, StreamMachine};
 
@@ -60,10 +61,18 @@ impl StreamMachine for SocketSession {
 
 impl SocketSession {
     /// A connection after its upgrade; `transmit` holds the end of what HTTP sent.
-    pub(super) fn new(now: Instant, site: &Site, channel: Channel, waker: &Waker, transmit: SendQueue) -> Self {
+    pub(super) fn new(
+        now: Instant,
+        site: &Site,
+        channel: Channel,
+        deflate: Option<Parameters>,
+        waker: &Waker,
+        transmit: SendQueue,
+    ) -> Self {
         let watch = matches!(channel, Channel::Feed { .. }).then(|| site.feed.watch(waker.clone()));
         // A server masks nothing (RFC 6455 5.1), so the seed is never drawn from.
         let ws = Connection::new(now, Role::Server, site.ws.clone(), &Seed::from(0), transmit);
+        let ws = ws.with_deflate(deflate, &site.compressors);
         Self { ws, feed: site.feed.clone(), channel, held: None, _watch: watch }
     }
 

@@ -1,22 +1,29 @@
 //! The receive path: frames out of the receive buffer, and messages out of frames.
 
-use alloc::string::String;
+use alloc::boxed::Box;
 use core::fmt;
+use core::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use drywire_core::RecvBuf;
+use bytes::{Buf as _, Bytes, BytesMut};
+use drywire_core::{Instant, RecvBuf};
 
 use super::Event;
+use super::assembly::Assembly;
+use crate::deflate::Inflater;
 use crate::frame::{FrameHeader, Opcode};
-use crate::utf8::Utf8Check;
-use crate::{CapacityError, CloseFrame, Config, Error, Message, ProtocolError, Role, Utf8Bytes, mask};
+use crate::{
+    CapacityError, CloseFrame, Config, Delivery, Error, Message, MessageKind, ProtocolError, Role, Utf8Bytes, mask,
+};
 
 #[derive(Default)]
 pub(super) struct Incoming {
     /// The data frame whose payload is arriving.
     frame: Option<Payload>,
     /// The message that is not complete.
-    message: Option<Assembly>,
+    message: Option<Box<Assembly>>,
+    /// Where permessage-deflate was agreed on.
+    inflater: Option<Box<Inflater>>,
+    controls: ControlRate,
 }
 
 /// The rest of a data frame whose header has been taken.
@@ -29,37 +36,60 @@ struct Payload {
     remaining: u64,
 }
 
-/// A message that arrives in more than one piece.
-struct Assembly {
-    content: Content,
-    fragments: u32,
+/// Control frames in the second that began with the first of them.
+#[derive(Default)]
+struct ControlRate {
+    began: Option<Instant>,
+    count: u32,
 }
 
-enum Content {
-    Text { text: String, check: Utf8Check },
-    Binary(BytesMut),
+impl ControlRate {
+    fn count(&mut self, now: Instant, limit: u32) -> Result<(), CapacityError> {
+        if self.began.is_none_or(|began| now - began >= Duration::from_secs(1)) {
+            *self = Self { began: Some(now), count: 0 };
+        }
+        self.count = self.count.saturating_add(1);
+        if self.count > limit { Err(CapacityError::TooManyControlFrames { limit }) } else { Ok(()) }
+    }
 }
 
 impl Incoming {
+    pub(super) fn use_deflate(&mut self, inflater: Inflater) {
+        self.inflater = Some(Box::new(inflater));
+    }
+
+    /// Whether a message has begun and not ended.
+    #[inline]
+    pub(super) fn is_message_under_way(&self) -> bool {
+        self.message.is_some()
+    }
+
+    /// Whether a frame has begun and not ended: nothing else can come before its end.
+    pub(super) fn is_frame_under_way(&self) -> bool {
+        self.frame.is_some()
+    }
+
     /// Takes frames from `recv` until one gives an event or more bytes are needed.
     #[inline]
-    pub(super) fn poll(&mut self, role: Role, config: &Config, recv: &mut RecvBuf) -> Result<Option<Event>, Error> {
+    pub(super) fn poll(
+        &mut self,
+        now: Instant,
+        role: Role,
+        config: &Config,
+        recv: &mut RecvBuf,
+    ) -> Result<Option<Event>, Error> {
         loop {
-            if let Some(frame) = &mut self.frame {
-                if let Some(message) = &mut self.message {
-                    message.receive(frame, recv)?;
+            if self.frame.is_some() {
+                if let Some(event) = self.receive(config, recv)? {
+                    return Ok(Some(event));
                 }
-                if frame.remaining > 0 {
+                if self.frame.is_some() {
                     return Ok(None);
                 }
-                let fin = frame.fin;
-                self.frame = None;
-                if fin && let Some(message) = self.message.take() {
-                    return Ok(Some(Event::Message(message.finish()?)));
-                }
             }
-
-            let Some((header, len)) = FrameHeader::parse(recv)? else { return Ok(None) };
+            let Some((header, len)) = FrameHeader::parse_with(recv, self.inflater.is_some())? else {
+                return Ok(None);
+            };
             self.admit(role, config, &header)?;
             let payload_len = usize::try_from(header.payload_len).unwrap_or(usize::MAX);
             let whole = payload_len <= recv.len() - len;
@@ -68,16 +98,20 @@ impl Incoming {
                 if !whole {
                     return Ok(None);
                 }
+                self.controls.count(now, config.max_control_frames)?;
                 recv.skip(len);
                 let payload = take_payload(recv, payload_len, header.mask);
                 return Ok(Some(control(header.opcode, payload)?));
             }
             recv.skip(len);
-            if whole && header.fin && self.message.is_none() {
+            let at_once = whole && header.fin && !header.compressed && config.delivery == Delivery::Messages;
+            if at_once && self.message.is_none() {
                 let payload = take_payload(recv, payload_len, header.mask);
                 return Ok(Some(Event::Message(single(header.opcode, payload)?)));
             }
-            self.begin(&header);
+            if let Some(event) = self.begin(config, &header) {
+                return Ok(Some(event));
+            }
         }
     }
 
@@ -91,21 +125,25 @@ impl Incoming {
             (Role::Client, Some(_)) => return Err(ProtocolError::Masked.into()),
             _ => {}
         }
-        if header.opcode.is_control() {
-            return Ok(());
-        }
-        // 5.4: between the first and the last fragment of a message come only its continuations.
-        match (&self.message, header.opcode) {
-            (None, Opcode::Continuation) => return Err(ProtocolError::UnexpectedContinuation.into()),
-            (Some(_), Opcode::Text | Opcode::Binary) => return Err(ProtocolError::ExpectedContinuation.into()),
-            _ => {}
+        let (kind, len, fragments) = match (header.opcode, &self.message) {
+            (Opcode::Close | Opcode::Ping | Opcode::Pong, _) => return Ok(()),
+            // 5.4: between the first and the last fragment of a message come only its continuations.
+            (Opcode::Continuation, None) => return Err(ProtocolError::UnexpectedContinuation.into()),
+            (Opcode::Text | Opcode::Binary, Some(_)) => return Err(ProtocolError::ExpectedContinuation.into()),
+            (Opcode::Text, None) => (MessageKind::Text, 0, 0),
+            (Opcode::Binary, None) => (MessageKind::Binary, 0, 0),
+            (Opcode::Continuation, Some(message)) => (message.kind(), message.len(), message.fragments()),
+        };
+        if config.only.is_some_and(|only| only != kind) {
+            return Err(CapacityError::KindNotAccepted(kind).into());
         }
         // 10.4: limits on the size of a frame, and of a message after reassembly.
         if header.payload_len > config.max_frame_size {
             return Err(CapacityError::FrameTooLarge { limit: config.max_frame_size }.into());
         }
-        let (len, fragments) = self.message.as_ref().map_or((0, 0), |message| (message.len(), message.fragments));
-        if header.payload_len > config.max_message_size.saturating_sub(len) as u64 {
+        // What is compressed shows its length only when it is decompressed.
+        let compressed = header.compressed || self.message.as_ref().is_some_and(|message| message.is_compressed());
+        if !compressed && header.payload_len > config.max_message_size.saturating_sub(len) {
             return Err(CapacityError::MessageTooLarge { limit: config.max_message_size }.into());
         }
         if fragments >= config.max_fragments {
@@ -115,65 +153,73 @@ impl Incoming {
     }
 
     /// Starts to take a data frame in pieces.
-    fn begin(&mut self, header: &FrameHeader) {
-        let message = self.message.get_or_insert_with(|| Assembly {
-            content: match header.opcode {
-                Opcode::Text => Content::Text { text: String::new(), check: Utf8Check::default() },
-                _ => Content::Binary(BytesMut::new()),
+    fn begin(&mut self, config: &Config, header: &FrameHeader) -> Option<Event> {
+        self.frame = Some(Payload { fin: header.fin, key: header.mask, taken: 0, remaining: header.payload_len });
+        if let Some(message) = &mut self.message {
+            message.add_fragment();
+            return None;
+        }
+        let kind = if header.opcode == Opcode::Text { MessageKind::Text } else { MessageKind::Binary };
+        self.message = Some(Box::new(Assembly::new(kind, header.compressed)));
+        (config.delivery == Delivery::Chunks).then_some(Event::MessageStart(kind))
+    }
+
+    /// Takes what is there of the frame's payload, up to the next event.
+    fn receive(&mut self, config: &Config, recv: &mut RecvBuf) -> Result<Option<Event>, Error> {
+        let (Some(frame), Some(message)) = (&mut self.frame, &mut self.message) else { return Ok(None) };
+        message.check()?;
+        let chunk = match &mut self.inflater {
+            Some(inflater) if message.is_compressed() => loop {
+                if message.staged.is_empty() {
+                    message.staged = frame.take(recv);
+                }
+                let mut input = &message.staged[..];
+                let room = config.max_message_size.saturating_sub(message.len());
+                // Where there is no room, one byte shows that the limit is exceeded.
+                let output = inflater.step(&mut input, usize::try_from(room).unwrap_or(usize::MAX).max(1));
+                let Some(output) = output.map_err(|_| ProtocolError::Deflate)? else {
+                    message.staged = BytesMut::new();
+                    break None;
+                };
+                if room == 0 {
+                    return Err(CapacityError::MessageTooLarge { limit: config.max_message_size }.into());
+                }
+                let taken = message.staged.len() - input.len();
+                message.staged.advance(taken);
+                let chunk = message.take_in_slice(config.delivery, output)?;
+                if chunk.is_some() {
+                    break chunk;
+                }
             },
-            fragments: 0,
-        });
-        message.fragments = message.fragments.saturating_add(1);
-        let (fin, key, remaining) = (header.fin, header.mask, header.payload_len);
-        self.frame = Some(Payload { fin, key, taken: 0, remaining });
+            _ => message.take_in(config.delivery, frame.take(recv))?,
+        };
+        if chunk.is_some() || frame.remaining > 0 {
+            return Ok(chunk);
+        }
+        let fin = frame.fin;
+        self.frame = None;
+        let Some(message) = self.message.take_if(|_| fin) else { return Ok(None) };
+        if let Some(inflater) = self.inflater.as_mut().filter(|_| message.is_compressed()) {
+            inflater.finish().map_err(|_| ProtocolError::Deflate)?;
+        }
+        Ok(Some(message.finish(config.delivery)?))
     }
 }
 
-impl Assembly {
-    /// The length so far, in bytes.
-    fn len(&self) -> usize {
-        match &self.content {
-            Content::Text { text, check } => text.len() + check.pending(),
-            Content::Binary(bytes) => bytes.len(),
+impl Payload {
+    /// Takes what is there of it, unmasked.
+    fn take(&mut self, recv: &mut RecvBuf) -> BytesMut {
+        let n = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(recv.len());
+        if n == 0 {
+            return BytesMut::new();
         }
-    }
-
-    /// Takes what is there of the frame's payload.
-    fn receive(&mut self, frame: &mut Payload, recv: &mut RecvBuf) -> Result<(), ProtocolError> {
-        if recv.is_empty() {
-            return Ok(());
+        let mut piece = recv.take_mut(n);
+        if let Some(key) = self.key {
+            mask(key, (self.taken % 4) as usize, &mut piece);
         }
-        let n = usize::try_from(frame.remaining).unwrap_or(usize::MAX).min(recv.len());
-        let phase = (frame.taken % 4) as usize;
-        frame.taken += n as u64;
-        frame.remaining -= n as u64;
-        match &mut self.content {
-            Content::Text { text, check } => {
-                let mut piece = recv.take_mut(n);
-                if let Some(key) = frame.key {
-                    mask(key, phase, &mut piece);
-                }
-                check.push(&piece, |valid| text.push_str(valid)).map_err(|_| ProtocolError::TextNotUtf8)
-            }
-            Content::Binary(bytes) => {
-                let start = bytes.len();
-                bytes.extend_from_slice(&recv[..n]);
-                recv.skip(n);
-                if let Some(key) = frame.key {
-                    mask(key, phase, &mut bytes[start..]);
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// The message, which must not end inside a character.
-    fn finish(self) -> Result<Message, ProtocolError> {
-        match self.content {
-            Content::Text { text, check } if check.pending() == 0 => Ok(Message::Text(text.into())),
-            Content::Text { .. } => Err(ProtocolError::TextNotUtf8),
-            Content::Binary(bytes) => Ok(Message::Binary(bytes.freeze())),
-        }
+        self.taken += n as u64;
+        self.remaining -= n as u64;
+        piece
     }
 }
 
@@ -213,7 +259,8 @@ impl fmt::Debug for Incoming {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Incoming")
             .field("frame_remaining", &self.frame.map(|frame| frame.remaining))
-            .field("message_len", &self.message.as_ref().map(Assembly::len))
+            .field("message_len", &self.message.as_ref().map(|message| message.len()))
+            .field("deflate", &self.inflater.is_some())
             .finish()
     }
 }

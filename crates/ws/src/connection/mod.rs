@@ -1,8 +1,12 @@
 //! The connection after its opening: messages, control frames and the closing handshake.
 
+mod assembly;
 mod incoming;
 mod outgoing;
+mod send;
+mod timers;
 
+use alloc::boxed::Box;
 use alloc::string::ToString;
 
 use bytes::Bytes;
@@ -10,41 +14,62 @@ use drywire_core::{Close, Demand, Instant, RecvBuf, Seed, SendQueue, StreamMachi
 
 use self::incoming::Incoming;
 use self::outgoing::Outgoing;
-use crate::frame::{CONTROL_MAX, Opcode};
+use self::timers::{Due, Timers};
+#[cfg(feature = "deflate")]
+use crate::deflate::{Deflater, Inflater, Parameters, Pool};
+use crate::frame::Opcode;
 use crate::state::{Input, State};
-use crate::{CloseFrame, Config, Error, Message, Misuse, Role, SendError, Utf8Bytes};
+use crate::{CapacityError, CloseCode, CloseFrame, CloseInfo, Config, End, Error, Message, MessageKind, Role};
 
 /// What a connection tells its user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A whole message.
+    /// A whole message ([`Delivery::Messages`](crate::Delivery::Messages)).
     Message(Message),
+    /// A message begins ([`Delivery::Chunks`](crate::Delivery::Chunks)).
+    MessageStart(MessageKind),
+    /// The next piece of the message that has begun, never an empty one. Text is cut between characters.
+    MessageChunk(Message),
+    /// The message that has begun is complete. Text is UTF-8 as a whole only now: what came before this may still turn
+    /// out to be the front of something else.
+    MessageEnd,
     /// A Ping frame. The Pong that answers it is the connection's own work.
     Ping(Bytes),
-    /// A Pong frame: an answer to a Ping of ours, or unasked for as a sign of life (RFC 6455, 5.5.3).
+    /// A Pong frame: an answer to a [`ping`](Connection::ping), or unasked for as a sign of life (RFC 6455, 5.5.3). The
+    /// answers to Pings of [`Config::ping_interval`] are the connection's own.
     Pong(Bytes),
-    /// The peer's Close frame; `None` if it had no code. It is the last event, and it has been answered.
+    /// The peer's Close frame; `None` if it had no code. It is the last event, and it has been answered, or will be
+    /// at the end of the frame that is [under way](Connection::start_frame).
     Close(Option<CloseFrame>),
 }
 
 /// A WebSocket connection after its opening handshake, in either role: RFC 6455, sections 5 to 8.
 ///
-/// Commands may come at any time. Those with a payload are refused with [`SendError::Full`] while the send queue is
-/// at its high-water mark.
+/// Commands may come at any time. Those with a payload are refused with [`SendError::Full`](crate::SendError::Full)
+/// while the send queue is at its high-water mark.
+///
+/// How the handshake went makes no difference from here on. A stream of HTTP/2 that was opened by extended CONNECT
+/// (RFC 8441) carries the same frames: make its connection from what was negotiated in its header fields
+/// ([`handshake::accept_stream`](crate::handshake::accept_stream) and
+/// [`StreamHandshake`](crate::handshake::StreamHandshake)), give it the content of DATA frames, end the stream where
+/// [`Close::Both`] is demanded, and reset it with CANCEL where [`Close::Abort`] is (RFC 8441, 5).
 #[derive(Debug)]
 pub struct Connection {
     role: Role,
-    config: Config,
     state: State,
     /// Why the connection failed: repeated by every later call.
     failure: Option<Error>,
     /// The latest time seen.
     now: Instant,
-    /// When patience with the peer's part in the closing ends.
-    deadline: Option<Instant>,
+    /// How many bytes the last poll left unread.
+    unread: usize,
+    timers: Timers,
     incoming: Incoming,
     outgoing: Outgoing,
+    /// From the first Close frame on.
+    info: Option<Box<CloseInfo>>,
+    config: Config,
 }
 
 impl Connection {
@@ -56,14 +81,31 @@ impl Connection {
     pub fn new(now: Instant, role: Role, config: Config, seed: &Seed, transmit: SendQueue) -> Self {
         Self {
             role,
-            config,
             state: State::Open,
             failure: None,
             now,
-            deadline: None,
+            unread: 0,
+            timers: Timers::new(now),
             incoming: Incoming::default(),
             outgoing: Outgoing::new(role, seed, transmit),
+            info: None,
+            config,
         }
+    }
+
+    /// The same connection with permessage-deflate, if the handshake agreed on it (RFC 7692). To be called before
+    /// anything is sent or received.
+    ///
+    /// Nothing is allocated for it before the first compressed message in each direction. Without context takeover
+    /// every message takes its compressor from `pool` and gives it back.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn with_deflate(mut self, agreed: Option<Parameters>, pool: &Pool) -> Self {
+        if let Some(agreed) = agreed {
+            self.incoming.use_deflate(Inflater::new(self.role, &agreed, pool.clone()));
+            self.outgoing.use_deflate(Deflater::new(self.role, &agreed, self.config.compression, pool.clone()));
+        }
+        self
     }
 
     /// Which end this is.
@@ -76,108 +118,14 @@ impl Connection {
         self.state
     }
 
-    /// Sends a message as one frame.
-    pub fn send(&mut self, message: impl Into<Message>) -> Result<(), SendError<Message>> {
-        match message.into() {
-            Message::Text(text) => self.send_text(text).map_err(|error| error.map(Message::Text)),
-            Message::Binary(bytes) => self.send_binary(bytes).map_err(|error| error.map(Message::Binary)),
-        }
+    /// How the connection closed, or how far its closing has come.
+    pub fn close_info(&self) -> CloseInfo {
+        let info = self.info.as_deref().cloned().unwrap_or_default();
+        // 7.1.4: "the TCP connection was closed after the WebSocket closing handshake was completed".
+        CloseInfo { clean: self.state == State::Closed, ..info }
     }
 
-    /// Sends a text message as one frame (RFC 6455, 5.6).
-    pub fn send_text(&mut self, text: impl Into<Utf8Bytes>) -> Result<(), SendError<Utf8Bytes>> {
-        let text = text.into();
-        self.may_start_message()?;
-        if self.outgoing.is_full() {
-            return Err(SendError::Full(text));
-        }
-        self.outgoing.push(Opcode::Text, true, text.into());
-        Ok(())
-    }
-
-    /// Sends a binary message as one frame (RFC 6455, 5.6).
-    pub fn send_binary(&mut self, bytes: impl Into<Bytes>) -> Result<(), SendError<Bytes>> {
-        let bytes = bytes.into();
-        self.may_start_message()?;
-        if self.outgoing.is_full() {
-            return Err(SendError::Full(bytes));
-        }
-        self.outgoing.push(Opcode::Binary, true, bytes);
-        Ok(())
-    }
-
-    /// Begins a message that is sent in fragments of unknown number (RFC 6455, 5.4). Nothing is sent before the first
-    /// [`send_fragment`](Self::send_fragment); until the last one, control frames may be sent, other messages not.
-    pub fn start_message(&mut self, kind: MessageKind) -> Result<(), Misuse> {
-        self.may_start_message()?;
-        self.outgoing.start_message(kind);
-        Ok(())
-    }
-
-    /// Sends the next fragment of the message under way; `last` ends the message.
-    ///
-    /// A text message may be cut anywhere, also inside a character, but its fragments must add up to UTF-8.
-    pub fn send_fragment(&mut self, payload: impl Into<Bytes>, last: bool) -> Result<(), SendError<Bytes>> {
-        let payload = payload.into();
-        self.may_send()?;
-        if self.outgoing.is_full() {
-            return Err(SendError::Full(payload));
-        }
-        Ok(self.outgoing.push_fragment(payload, last)?)
-    }
-
-    /// Sends a Ping with up to 125 bytes of payload (RFC 6455, 5.5.2). Its answer is an [`Event::Pong`].
-    pub fn ping(&mut self, payload: impl Into<Bytes>) -> Result<(), SendError<Bytes>> {
-        self.send_control(Opcode::Ping, payload.into())
-    }
-
-    /// Sends a Pong that nobody asked for, as a sign of life (RFC 6455, 5.5.3). Pings are answered without it.
-    pub fn pong(&mut self, payload: impl Into<Bytes>) -> Result<(), SendError<Bytes>> {
-        self.send_control(Opcode::Pong, payload.into())
-    }
-
-    /// Starts the closing handshake (RFC 6455, 7.1.2) with a code and a reason, or with neither.
-    ///
-    /// It is never refused as full, and it ends a fragmented message where it stands. Messages that the peer has
-    /// under way still arrive until its own Close frame does.
-    pub fn close(&mut self, now: Instant, frame: Option<CloseFrame>) -> Result<(), Misuse> {
-        self.see(now);
-        self.may_send()?;
-        if let Some(frame) = &frame {
-            frame.check()?;
-        }
-        self.outgoing.push_close(frame);
-        self.step(Input::CloseCommand);
-        Ok(())
-    }
-
-    fn send_control(&mut self, opcode: Opcode, payload: Bytes) -> Result<(), SendError<Bytes>> {
-        self.may_send()?;
-        if payload.len() > CONTROL_MAX {
-            return Err(Misuse::ControlTooLong.into());
-        }
-        if self.outgoing.is_full() {
-            return Err(SendError::Full(payload));
-        }
-        self.outgoing.push(opcode, true, payload);
-        Ok(())
-    }
-
-    fn may_send(&self) -> Result<(), Misuse> {
-        match self.failure {
-            Some(failure) => Err(Misuse::Failed(failure)),
-            // 5.5.1: "The application MUST NOT send any more data frames after sending a Close frame."
-            None if self.state != State::Open => Err(Misuse::Closing),
-            None => Ok(()),
-        }
-    }
-
-    fn may_start_message(&self) -> Result<(), Misuse> {
-        self.may_send()?;
-        // 5.4: "The fragments of one message MUST NOT be interleaved between the fragments of another message".
-        if self.outgoing.is_message_under_way() { Err(Misuse::MessageUnderWay) } else { Ok(()) }
-    }
-
+    #[inline]
     fn see(&mut self, now: Instant) {
         self.now = self.now.max(now);
     }
@@ -187,35 +135,43 @@ impl Connection {
         let next = self.state.after(input, self.role);
         if next != self.state {
             self.state = next;
-            self.deadline = (next != State::Aborted).then(|| self.now + self.config.close_timeout);
+            let patience = (next != State::Aborted).then(|| self.now + self.config.close_timeout);
+            self.timers.wait_for_closing(patience);
         }
     }
 
-    /// Answers a control frame that the peer sent.
-    fn react(&mut self, event: &Event) {
-        match event {
+    /// Answers a control frame that the peer sent. Gives the event if it is for the user.
+    fn react(&mut self, event: Event) -> Option<Event> {
+        match &event {
             // 5.5.2: a Pong "unless it already received a Close frame"; our own Close frame does not matter.
             Event::Ping(payload) => self.outgoing.answer_ping(payload),
+            Event::Pong(payload) if self.timers.is_answered_by(payload) => return None,
             Event::Close(frame) => {
-                // 5.5.1: "If an endpoint receives a Close frame and did not previously send a Close frame, the
-                // endpoint MUST send a Close frame in response", which "typically echos the status code".
-                if self.state == State::Open {
-                    let echo = frame.as_ref().map(|frame| CloseFrame::new(frame.code, Utf8Bytes::new()));
-                    self.outgoing.push_close(echo);
-                }
+                self.info.get_or_insert_default().note(End::Peer, frame.as_ref());
                 self.outgoing.forget_ping();
-                self.step(Input::PeerClose);
+                if self.state == State::Open && self.outgoing.is_frame_under_way() {
+                    // 5.5.1: "An endpoint MAY delay sending a Close frame until its current message is sent".
+                    self.step(Input::PeerCloseInFrame);
+                } else {
+                    if self.state == State::Open {
+                        self.answer_close();
+                    }
+                    self.step(Input::PeerClose);
+                }
             }
-            Event::Message(_) | Event::Pong(_) => {}
+            _ => {}
         }
+        Some(event)
     }
 
     /// Fails the connection (RFC 6455, 7.1.7).
+    #[cold]
     fn fail(&mut self, failure: Error) -> Error {
         if self.state == State::Open
+            && !self.outgoing.is_frame_under_way()
             && let Some(code) = failure.close_code()
         {
-            self.outgoing.push_close(Some(CloseFrame::new(code, failure.to_string())));
+            self.push_close(Some(&CloseFrame::new(code, failure.to_string())));
         }
         self.outgoing.forget_ping();
         self.incoming = Incoming::default();
@@ -223,39 +179,74 @@ impl Connection {
         self.step(if failure == Error::EndOfStream { Input::EndOfStream } else { Input::Violation });
         failure
     }
+
+    /// What is left to see once both Close frames are exchanged, or the connection has failed.
+    #[cold]
+    fn poll_closing(&mut self, recv: &RecvBuf) {
+        if self.state == State::AwaitingEnd {
+            // 7.1.1: the client waits for the server to end the stream. Bytes behind a Close frame stay where they
+            // are, and a server that sends them is not waited for.
+            if !recv.is_empty() {
+                self.step(Input::TrailingBytes);
+            } else if recv.is_end_of_stream() {
+                self.step(Input::EndOfStream);
+            }
+        }
+    }
+
+    /// Closes because of the time. Inside a frame no Close frame can be sent.
+    fn close_for(&mut self, reason: &'static str) {
+        if self.close(self.now, Some(CloseFrame::new(CloseCode::GOING_AWAY, reason))).is_err() {
+            self.fail(Error::UnfinishedFrame);
+        }
+    }
+
+    fn send_keep_alive(&mut self) {
+        if self.outgoing.is_frame_under_way() {
+            // As good as heard: it asks again at the next turn.
+            self.timers.hear(self.now, false);
+        } else {
+            let payload = self.timers.ping(self.now);
+            self.outgoing.push_control(Opcode::Ping, Bytes::copy_from_slice(&payload));
+        }
+    }
 }
 
 impl StreamMachine for Connection {
     type Event = Event;
     type Error = Error;
 
+    #[inline]
     fn poll_event(&mut self, now: Instant, recv: &mut RecvBuf) -> Result<Option<Event>, Error> {
         self.see(now);
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        match self.state {
-            State::Open | State::CloseSent => {}
-            State::AwaitingEnd => {
-                // 7.1.1: the client waits for the server to end the stream. Bytes behind a Close frame stay where
-                // they are, and a server that sends them is not waited for.
-                if !recv.is_empty() {
-                    self.step(Input::TrailingBytes);
-                } else if recv.is_end_of_stream() {
-                    self.step(Input::EndOfStream);
-                }
-                return Ok(None);
-            }
-            State::Closed | State::Failed | State::Aborted => return Ok(None),
+        if !matches!(self.state, State::Open | State::CloseSent) {
+            self.poll_closing(recv);
+            return Ok(None);
         }
-        match self.incoming.poll(self.role, &self.config, recv) {
-            Ok(Some(event)) => {
-                self.react(&event);
-                Ok(Some(event))
+        if recv.len() != self.unread {
+            self.timers.hear(self.now, self.incoming.is_frame_under_way());
+        }
+        loop {
+            let polled = self.incoming.poll(self.now, self.role, &self.config, recv);
+            self.unread = recv.len();
+            self.timers.follow_message(self.now, self.incoming.is_message_under_way());
+            match polled {
+                Ok(Some(event @ (Event::Message(_) | Event::MessageChunk(_)))) => {
+                    self.timers.use_for_message(self.now);
+                    return Ok(Some(event));
+                }
+                Ok(Some(event)) => {
+                    if let Some(event) = self.react(event) {
+                        return Ok(Some(event));
+                    }
+                }
+                Ok(None) if recv.is_end_of_stream() => return Err(self.fail(Error::EndOfStream)),
+                Ok(None) => return Ok(None),
+                Err(failure) => return Err(self.fail(failure)),
             }
-            Ok(None) if recv.is_end_of_stream() => Err(self.fail(Error::EndOfStream)),
-            Ok(None) => Ok(None),
-            Err(failure) => Err(self.fail(failure)),
         }
     }
 
@@ -264,23 +255,34 @@ impl StreamMachine for Connection {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
+        let (at, _) = self.timers.next(self.state, &self.config)?;
         // Once the transport is to be closed there is nothing left to wait for.
-        self.deadline.filter(|_| self.demand().close.is_none())
+        self.demand().close.is_none().then_some(at)
     }
 
     fn handle_timeout(&mut self, now: Instant) {
         self.see(now);
-        if self.deadline.is_none_or(|deadline| self.now < deadline) {
-            return;
-        }
-        if self.state == State::CloseSent {
-            self.failure = Some(Error::CloseTimeout);
-        }
-        // What the peer has not taken by now it never will.
-        self.outgoing.transmit().clear();
-        self.step(Input::Deadline);
-        if self.state == State::Closed {
-            self.deadline = None;
+        while let Some((at, due)) = self.timers.next(self.state, &self.config)
+            && at <= self.now
+        {
+            match due {
+                Due::Ping => self.send_keep_alive(),
+                Due::Lifetime => self.close_for("the connection has reached its lifetime"),
+                Due::Idle => self.close_for("the connection is idle"),
+                Due::Message => _ = self.fail(CapacityError::MessageTimeout.into()),
+                Due::Pong => _ = self.fail(CapacityError::PongTimeout.into()),
+                Due::Closing => {
+                    if self.state == State::CloseSent {
+                        self.failure = Some(Error::CloseTimeout);
+                    }
+                    // What the peer has not taken by now it never will.
+                    self.outgoing.clear();
+                    self.step(Input::Deadline);
+                    if self.state == State::Closed {
+                        self.timers.wait_for_closing(None);
+                    }
+                }
+            }
         }
     }
 
@@ -293,13 +295,4 @@ impl StreamMachine for Connection {
         let read = matches!(self.state, State::Open | State::CloseSent | State::AwaitingEnd);
         Demand { read, close }
     }
-}
-
-/// What kind of message is sent in fragments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum MessageKind {
-    /// Text, which is UTF-8 as a whole.
-    Text,
-    /// Bytes.
-    Binary,
 }

@@ -1,92 +1,159 @@
 //! The send path: frames into the send queue.
 
 use alloc::boxed::Box;
-use core::fmt;
+use alloc::vec::Vec;
+use core::{fmt, mem};
 
 use bytes::{Bytes, BytesMut};
 use drywire_core::{Rng, Seed, SendQueue};
 
-use super::MessageKind;
+use crate::deflate::Deflater;
 use crate::frame::{FrameHeader, Opcode};
 use crate::utf8::Utf8Check;
-use crate::{CloseFrame, Misuse, Role, mask};
+use crate::{CloseFrame, MessageKind, Misuse, PreparedMessage, Role, mask};
 
 pub(super) struct Outgoing {
-    queue: SendQueue,
-    /// The source of masking keys: only a client has one.
-    keys: Option<Box<Rng>>,
-    /// The message that is sent in fragments.
-    message: Option<OpenMessage>,
-    /// The payload of the newest Ping that has to wait for room.
+    frames: Frames,
+    /// Where permessage-deflate was agreed on.
+    deflater: Option<Box<Deflater>>,
+    /// Whether the messages that begin are compressed.
+    compressing: bool,
+    /// The message that is sent in fragments, or as a frame in pieces.
+    message: Option<Box<OpenMessage>>,
+    /// The payload of the newest Ping that has to wait for room, or for the end of a frame.
     ping: Option<Bytes>,
 }
 
-/// A message of which the last fragment has not been sent.
+/// The queue and the masking of what goes into it.
+struct Frames {
+    queue: SendQueue,
+    /// The source of masking keys: only a client has one.
+    keys: Option<Box<Rng>>,
+}
+
+/// A message of which the last piece has not been sent.
 struct OpenMessage {
     /// The opcode of its next frame.
     opcode: Opcode,
     /// What a text message must keep.
     text: Option<Utf8Check>,
+    compressed: bool,
+    /// The frame whose header has been sent, where the length was known.
+    frame: Option<OpenFrame>,
+}
+
+struct OpenFrame {
+    key: Option<[u8; 4]>,
+    sent: u64,
+    remaining: u64,
 }
 
 impl Outgoing {
     pub(super) fn new(role: Role, seed: &Seed, queue: SendQueue) -> Self {
         let keys = (role == Role::Client).then(|| Box::new(Rng::new(seed)));
-        Self { queue, keys, message: None, ping: None }
+        Self { frames: Frames { queue, keys }, deflater: None, compressing: true, message: None, ping: None }
+    }
+
+    pub(super) fn use_deflate(&mut self, deflater: Deflater) {
+        self.deflater = Some(Box::new(deflater));
+    }
+
+    pub(super) fn set_compressing(&mut self, compressing: bool) {
+        self.compressing = compressing;
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.queue.is_full()
+        self.frames.queue.is_full()
     }
 
     pub(super) fn is_drained(&self) -> bool {
-        self.queue.is_empty()
+        self.frames.queue.is_empty()
     }
 
-    pub(super) fn is_message_under_way(&self) -> bool {
-        self.message.is_some()
+    /// Whether no other message can be sent now, and why.
+    pub(super) fn is_message_under_way(&self) -> Option<Misuse> {
+        self.message.as_ref().map(|message| match message.frame {
+            Some(_) => Misuse::FrameUnderWay,
+            None => Misuse::MessageUnderWay,
+        })
+    }
+
+    /// Whether the last frame has been sent in part, so that no other can follow yet.
+    pub(super) fn is_frame_under_way(&self) -> bool {
+        self.message.as_ref().is_some_and(|message| message.frame.is_some())
     }
 
     /// The queue, with the Pong that had to wait if there is room for it by now.
     pub(super) fn transmit(&mut self) -> &mut SendQueue {
-        if !self.queue.is_full()
+        if self.ping.is_some()
+            && !self.frames.queue.is_full()
+            && !self.is_frame_under_way()
             && let Some(payload) = self.ping.take()
         {
-            self.push(Opcode::Pong, true, payload);
+            self.push_control(Opcode::Pong, payload);
         }
-        &mut self.queue
+        &mut self.frames.queue
     }
 
-    /// Queues a frame.
-    pub(super) fn push(&mut self, opcode: Opcode, fin: bool, payload: Bytes) {
-        // 5.3: "The masking key is a 32-bit value chosen at random by the client", a fresh one for every frame.
-        let key = self.keys.as_mut().map(|keys| keys.next_u32().to_ne_bytes());
-        let header = FrameHeader { fin, opcode, mask: key, payload_len: payload.len() as u64 };
-        self.queue.extend_from_slice(&header.encode());
-        let Some(key) = key else {
-            self.queue.push(payload);
-            return;
-        };
-        if payload.len() < SendQueue::BY_REFERENCE {
-            mask(key, 0, self.queue.extend_from_slice(&payload));
-        } else {
-            // Masked in place if nobody else holds the payload.
-            let mut payload = payload.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
-            mask(key, 0, &mut payload);
-            self.queue.push(payload.freeze());
+    /// Drops what is queued.
+    pub(super) fn clear(&mut self) {
+        self.frames.queue.clear();
+    }
+
+    /// Queues a message as one frame.
+    #[inline]
+    pub(super) fn push_message(&mut self, opcode: Opcode, payload: Bytes) {
+        match &mut self.deflater {
+            Some(deflater) if self.compressing && deflater.wants(payload.len()) => {
+                deflater.compress(&payload, true, |data| self.frames.push_compressed(opcode, true, true, data));
+            }
+            _ => self.frames.push(opcode, true, payload),
         }
+    }
+
+    /// Queues a message that has been encoded before.
+    pub(super) fn push_prepared(&mut self, message: &PreparedMessage) {
+        let compressed = match &mut self.deflater {
+            Some(deflater) if self.compressing => message.compressed(deflater.window()).inspect(|_| deflater.forget()),
+            _ => None,
+        };
+        let (header, frame, payload) = match compressed {
+            Some(compressed) => compressed,
+            None => message.plain(),
+        };
+        if self.frames.keys.is_none() {
+            self.frames.queue.push(frame.clone());
+        } else {
+            self.frames.push_frame(header, payload);
+        }
+    }
+
+    pub(super) fn push_control(&mut self, opcode: Opcode, payload: Bytes) {
+        self.frames.push(opcode, true, payload);
     }
 
     pub(super) fn start_message(&mut self, kind: MessageKind) {
-        self.message = Some(match kind {
-            MessageKind::Text => OpenMessage { opcode: Opcode::Text, text: Some(Utf8Check::default()) },
-            MessageKind::Binary => OpenMessage { opcode: Opcode::Binary, text: None },
-        });
+        let compressed = self.compressing && self.deflater.is_some();
+        self.message = Some(Box::new(OpenMessage::new(kind, compressed)));
     }
 
-    /// Queues the next fragment. A refused one leaves the message as it was.
+    /// Queues the header of a frame that is a message, and whose payload follows in pieces.
+    pub(super) fn start_frame(&mut self, kind: MessageKind, len: u64) {
+        let header = self.frames.header(kind.opcode(), true, false, len);
+        self.frames.queue.extend_from_slice(&header.encode());
+        let frame = OpenFrame { key: header.mask, sent: 0, remaining: len };
+        self.message = Some(Box::new(OpenMessage { frame: Some(frame), ..OpenMessage::new(kind, false) }));
+    }
+
+    /// Queues the next piece of the message under way. A refused one leaves the message as it was.
     pub(super) fn push_fragment(&mut self, payload: Bytes, last: bool) -> Result<(), Misuse> {
         let Some(message) = &mut self.message else { return Err(Misuse::NoMessageUnderWay) };
+        let len = payload.len() as u64;
+        if let Some(frame) = &message.frame
+            && (len > frame.remaining || last != (len == frame.remaining))
+        {
+            return Err(Misuse::WrongLength);
+        }
         if let Some(text) = &mut message.text {
             let mut checked = text.clone();
             checked.push(&payload, |_| {}).map_err(|_| Misuse::FragmentNotUtf8)?;
@@ -95,35 +162,49 @@ impl Outgoing {
             }
             *text = checked;
         }
-        // 5.4: the first fragment has the message's opcode, the others that of a continuation.
-        let opcode = core::mem::replace(&mut message.opcode, Opcode::Continuation);
+        if let Some(frame) = &mut message.frame {
+            self.frames.push_masked(frame.key, frame.sent, payload);
+            frame.sent += len;
+            frame.remaining -= len;
+        } else {
+            // 5.4: the first fragment has the message's opcode, the others that of a continuation.
+            let opcode = mem::replace(&mut message.opcode, Opcode::Continuation);
+            match &mut self.deflater {
+                Some(deflater) if message.compressed => {
+                    // RFC 7692, 6.1: RSV1 stands in the first frame of a message only.
+                    let rsv1 = opcode != Opcode::Continuation;
+                    let frames = &mut self.frames;
+                    deflater.compress(&payload, last, |data| frames.push_compressed(opcode, last, rsv1, data));
+                }
+                _ => self.frames.push(opcode, last, payload),
+            }
+        }
         if last {
             self.message = None;
         }
-        self.push(opcode, last, payload);
         Ok(())
     }
 
     /// Queues a Close frame, the last but for Pongs.
-    pub(super) fn push_close(&mut self, frame: Option<CloseFrame>) {
+    pub(super) fn push_close(&mut self, frame: Option<&CloseFrame>) {
         let mut payload = BytesMut::new();
         if let Some(frame) = frame {
             payload.extend_from_slice(&frame.code.0.to_be_bytes());
             payload.extend_from_slice(frame.reason.as_bytes());
         }
         self.message = None;
-        self.push(Opcode::Close, true, payload.freeze());
+        self.push_control(Opcode::Close, payload.freeze());
     }
 
-    /// Queues a Pong for a Ping. While the queue is full only the newest Ping is remembered, as 5.5.3 allows, so that
-    /// a peer that sends Pings and reads nothing cannot make the queue grow.
+    /// Queues a Pong for a Ping. While it cannot go, only the newest Ping is remembered, as 5.5.3 allows, so that a
+    /// peer that sends Pings and reads nothing cannot make the queue grow.
     pub(super) fn answer_ping(&mut self, payload: &Bytes) {
-        if self.queue.is_full() {
+        if self.frames.queue.is_full() || self.is_frame_under_way() {
             // A copy: the answer may not keep a whole read buffer alive for as long as it waits.
             self.ping = Some(Bytes::copy_from_slice(payload));
         } else {
             self.ping = None;
-            self.push(Opcode::Pong, true, payload.clone());
+            self.push_control(Opcode::Pong, payload.clone());
         }
     }
 
@@ -133,11 +214,75 @@ impl Outgoing {
     }
 }
 
+impl OpenMessage {
+    fn new(kind: MessageKind, compressed: bool) -> Self {
+        let text = (kind == MessageKind::Text).then(Utf8Check::default);
+        Self { opcode: kind.opcode(), text, compressed, frame: None }
+    }
+}
+
+impl Frames {
+    /// A header with a key of its own.
+    #[inline]
+    fn header(&mut self, opcode: Opcode, fin: bool, compressed: bool, payload_len: u64) -> FrameHeader {
+        // 5.3: "The masking key is a 32-bit value chosen at random by the client", a fresh one for every frame.
+        let mask = self.keys.as_mut().map(|keys| keys.next_u32().to_ne_bytes());
+        FrameHeader { fin, compressed, opcode, mask, payload_len }
+    }
+
+    #[inline]
+    fn push(&mut self, opcode: Opcode, fin: bool, payload: Bytes) {
+        let header = self.header(opcode, fin, false, payload.len() as u64);
+        self.queue.extend_from_slice(&header.encode());
+        self.push_masked(header.mask, 0, payload);
+    }
+
+    /// Queues a frame whose header is known but for the mask.
+    fn push_frame(&mut self, header: &FrameHeader, payload: Bytes) {
+        let header = self.header(header.opcode, header.fin, header.compressed, header.payload_len);
+        self.queue.extend_from_slice(&header.encode());
+        self.push_masked(header.mask, 0, payload);
+    }
+
+    /// Queues what a compressor gave: a copy of what is short, all else without one.
+    fn push_compressed(&mut self, opcode: Opcode, fin: bool, rsv1: bool, data: &mut Vec<u8>) {
+        let header = self.header(opcode, fin, rsv1, data.len() as u64);
+        self.queue.extend_from_slice(&header.encode());
+        if data.len() < SendQueue::BY_REFERENCE {
+            let data = self.queue.extend_from_slice(data);
+            if let Some(key) = header.mask {
+                mask(key, 0, data);
+            }
+        } else {
+            self.push_masked(header.mask, 0, Bytes::from(mem::take(data)));
+        }
+    }
+
+    /// Queues payload that begins `offset` bytes into its frame.
+    #[inline]
+    fn push_masked(&mut self, key: Option<[u8; 4]>, offset: u64, payload: Bytes) {
+        let Some(key) = key else {
+            self.queue.push(payload);
+            return;
+        };
+        let phase = (offset % 4) as usize;
+        if payload.len() < SendQueue::BY_REFERENCE {
+            mask(key, phase, self.queue.extend_from_slice(&payload));
+        } else {
+            // Masked in place if nobody else holds the payload.
+            let mut payload = payload.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+            mask(key, phase, &mut payload);
+            self.queue.push(payload.freeze());
+        }
+    }
+}
+
 impl fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outgoing")
-            .field("queue", &self.queue)
+            .field("queue", &self.frames.queue)
             .field("message_under_way", &self.message.is_some())
+            .field("deflate", &self.deflater.is_some())
             .finish_non_exhaustive()
     }
 }

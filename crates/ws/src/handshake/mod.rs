@@ -45,9 +45,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 
-pub use client::{ClientHandshake, HandshakeError, Offer, OfferError};
+use crate::deflate::Parameters;
+
+pub use client::{ClientHandshake, HandshakeError, Offer, OfferError, StreamHandshake};
 pub use drywire_http::origin::OriginPolicy;
-pub use server::{Acceptance, Policy, Rejection, accept};
+pub use server::{Acceptance, Policy, Rejection, accept, accept_stream};
 
 /// The one version of the protocol (RFC 6455, 4.1).
 const VERSION: &str = "13";
@@ -68,7 +70,21 @@ pub fn accept_key(key: &str) -> String {
 }
 
 /// Whether `bytes` are a token (RFC 9110, 5.6.2), as sub-protocol names are.
-fn is_token(bytes: &[u8]) -> bool {
-    let is_tchar = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    !bytes.is_empty() && bytes.iter().all(is_tchar)
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().copied().all(is_tchar)
+}
+
+/// Whether a token may have this byte.
+pub(crate) fn is_tchar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// What both ends of a connection agreed on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Agreement {
+    /// The sub-protocol that both ends speak.
+    pub protocol: Option<String>,
+    /// The parameters of permessage-deflate, if messages may be compressed.
+    pub deflate: Option<Parameters>,
 }

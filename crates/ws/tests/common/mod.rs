@@ -5,6 +5,8 @@
 use drywire_core::{Buf, Instant, RecvBuf, Seed, SendQueue, StreamMachine};
 use drywire_ws::{Config, Connection, Error, Event, FrameHeader, Message, Opcode, Role, mask};
 
+pub mod inflate;
+
 pub const NOW: Instant = Instant::from_secs(1);
 pub const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
