@@ -4,8 +4,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::str;
 
-use crate::{Fields, RequestHead};
 use crate::head::target::{host_and_port, split_scheme};
+use crate::{Fields, RequestHead};
 
 /// A serialised origin (RFC 6454, 6.2): scheme, host and port, or `null`.
 ///

@@ -153,8 +153,8 @@ impl CloseInfo {
     }
 
     /// Notes a Close frame.
-    pub(crate) fn note(&mut self, end: End, frame: Option<&CloseFrame>) {
-        let frame = frame.cloned().unwrap_or_else(|| CloseFrame::new(CloseCode::NO_STATUS, Utf8Bytes::new()));
+    pub(crate) fn note(&mut self, end: End, frame: Option<CloseFrame>) {
+        let frame = frame.unwrap_or_else(|| CloseFrame::new(CloseCode::NO_STATUS, Utf8Bytes::new()));
         self.first.get_or_insert(end);
         match end {
             End::Local => self.sent = Some(frame),

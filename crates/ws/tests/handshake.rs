@@ -10,7 +10,8 @@ use drywire_http::{Fields, Length, RequestHead, ResponseParts, server};
 use drywire_ws::client::{self, Client};
 use drywire_ws::deflate::{Parameters, Pool};
 use drywire_ws::handshake::{
-    self, ClientHandshake, HandshakeError, Offer, OfferError, OriginPolicy, Policy, Rejection, StreamHandshake, accept_stream,
+    self, ClientHandshake, HandshakeError, Offer, OfferError, OriginPolicy, Policy, Rejection, StreamHandshake,
+    accept_stream,
 };
 use drywire_ws::{Config, Connection, Event, Role};
 
@@ -502,8 +503,7 @@ fn rfc8441_5_a_stream_of_http_2_is_opened_by_its_fields() {
     for absent in ["host", "upgrade", "connection", "sec-websocket-key"] {
         assert_eq!(fields.field(absent), None);
     }
-    let policy =
-        Policy { protocols: vec!["chat".into()], deflate: Some(Parameters::default()), ..Policy::default() };
+    let policy = Policy { protocols: vec!["chat".into()], deflate: Some(Parameters::default()), ..Policy::default() };
     let acceptance = accept_stream("server.example.com", &fields, &policy).unwrap();
     assert_eq!(acceptance.status(), 200);
     let answer = Fields::new(acceptance.fields()).unwrap();
@@ -516,7 +516,8 @@ fn rfc8441_5_a_stream_of_http_2_is_opened_by_its_fields() {
     let pool = Pool::default();
     let [mut client_end, mut server_end] = [Role::Client, Role::Server].map(|role| {
         let queue = SendQueue::new(1024);
-        Connection::new(NOW, role, drywire_ws::Config::default(), &Seed::from(1), queue).with_deflate(agreement.deflate, &pool)
+        Connection::new(NOW, role, drywire_ws::Config::default(), &Seed::from(1), queue)
+            .with_deflate(agreement.deflate, &pool)
     });
     client_end.send_text("over HTTP/2 ".repeat(20)).unwrap();
     let mut recv = RecvBuf::new();
@@ -528,7 +529,8 @@ fn rfc8441_5_a_stream_of_http_2_is_opened_by_its_fields() {
     // What fails: the status, the version, the origin.
     assert_eq!(client.verify(403, &answer), Err(HandshakeError::Status(403)));
     assert!(client.verify(204, &answer).is_ok());
-    let refused = |fields: &[(&str, &str)]| accept_stream("a.example", &Fields::new(fields.iter().copied()).unwrap(), &policy);
+    let refused =
+        |fields: &[(&str, &str)]| accept_stream("a.example", &Fields::new(fields.iter().copied()).unwrap(), &policy);
     assert_eq!(refused(&[]), Err(Rejection::NoVersion));
     assert_eq!(refused(&[("sec-websocket-version", "8")]), Err(Rejection::Version));
     let from_elsewhere = [("sec-websocket-version", "13"), ("origin", "https://b.example")];
@@ -538,7 +540,9 @@ fn rfc8441_5_a_stream_of_http_2_is_opened_by_its_fields() {
 #[test]
 fn a_malformed_list_of_extensions_is_refused_by_both_ends() {
     let policy = Policy { deflate: Some(Parameters::default()), ..Policy::default() };
-    for malformed in ["permessage-deflate;", "permessage-deflate foo", "=", "permessage-deflate; server_max_window_bits="] {
+    for malformed in
+        ["permessage-deflate;", "permessage-deflate foo", "=", "permessage-deflate; server_max_window_bits="]
+    {
         let fields = Fields::new([("sec-websocket-version", "13"), ("sec-websocket-extensions", malformed)]).unwrap();
         assert_eq!(accept_stream("a.example", &fields, &policy), Err(Rejection::Extensions), "{malformed}");
         let mut offer = Offer::new("a.example", "/");

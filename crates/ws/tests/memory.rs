@@ -46,7 +46,7 @@ fn law_3_an_idle_connection_holds_less_than_half_a_kibibyte() {
     };
     for role in [Role::Server, Role::Client] {
         for (agreed, limit) in
-            [(None, 512), (Some(Parameters::no_context_takeover()), 1024), (Some(Parameters::default()), 420 * 1024)]
+            [(None, 512), (Some(Parameters::no_context_takeover()), 1024), (Some(Parameters::default()), 440 * 1024)]
         {
             let wire = match (role, agreed) {
                 (Role::Server, _) => masked(TEXT, b"hello"),

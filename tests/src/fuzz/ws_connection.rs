@@ -35,7 +35,7 @@ fn connect<'a>(mode: u8, pieces: impl Iterator<Item = &'a [u8]>) -> Trace {
     let (role, peer_role) = if mode & 1 == 0 { (Role::Server, Role::Client) } else { (Role::Client, Role::Server) };
     let config = Config {
         max_frame_size: 3000,
-        max_message_size: MAX_MESSAGE,
+        max_message_size: MAX_MESSAGE as u64,
         max_fragments: 20,
         close_timeout: Duration::from_secs(1),
         ..Config::default()

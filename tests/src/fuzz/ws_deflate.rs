@@ -23,7 +23,7 @@ pub fn run(data: &[u8]) {
     if mode & 1 == 1 {
         let delivery = if mode & 0x80 == 0 { Delivery::Messages } else { Delivery::Chunks };
         let roles = if mode & 0x40 == 0 { [Role::Client, Role::Server] } else { [Role::Server, Role::Client] };
-        return there_and_back(roles, parameters, Config { compression, delivery, ..Config::default() }, rest);
+        return there_and_back(roles, parameters, &Config { compression, delivery, ..Config::default() }, rest);
     }
     let splits = Splits::new(rest);
     for delivery in [Delivery::Messages, Delivery::Chunks] {
@@ -81,7 +81,7 @@ fn receive(config: Config, parameters: Parameters, pieces: &mut dyn Iterator<Ite
 
 /// Messages that the input describes: a byte for the number of fragments and the times that its unit is repeated, one for the
 /// length of the unit, and the unit.
-fn there_and_back([from, to]: [Role; 2], parameters: Parameters, config: Config, mut data: &[u8]) {
+fn there_and_back([from, to]: [Role; 2], parameters: Parameters, config: &Config, mut data: &[u8]) {
     let pool = Pool::new(1);
     let connect = |role| {
         let queue = SendQueue::new(64 * 1024);

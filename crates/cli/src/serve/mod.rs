@@ -8,6 +8,7 @@ mod tun;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::thread;
+use std::time::Duration;
 
 use drywire::driver::ServerConfig;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -22,6 +23,8 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
     let log = Log { quiet: args.quiet };
     let listen = args.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
     let mut site = Site::new();
+    // Routers forget connections that are silent for minutes, and a peer that is gone says nothing either.
+    site.ws.ping_interval = Some(Duration::from_secs(45));
     if !args.allowed_origins.is_empty() {
         site.allow(args.allowed_origins.clone());
     }

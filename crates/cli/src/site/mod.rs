@@ -52,8 +52,7 @@ impl Site {
             hello: Arc::new(hello.expect("both fields are valid")),
             feed: Feed::default(),
             http: http::server::Config::default(),
-            // Asked for a sign of life before the usual routers forget a silent connection.
-            ws: ws::Config { ping_interval: Some(Duration::from_secs(45)), ..ws::Config::default() },
+            ws: ws::Config::default(),
             compressors: Pool::default(),
             cors: Arc::default(),
             block: LINE.repeat(1024).into(),

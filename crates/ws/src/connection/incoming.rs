@@ -54,6 +54,7 @@ impl ControlRate {
 }
 
 impl Incoming {
+    #[cfg(feature = "deflate")]
     pub(super) fn use_deflate(&mut self, inflater: Inflater) {
         self.inflater = Some(Box::new(inflater));
     }
@@ -261,6 +262,6 @@ impl fmt::Debug for Incoming {
             .field("frame_remaining", &self.frame.map(|frame| frame.remaining))
             .field("message_len", &self.message.as_ref().map(|message| message.len()))
             .field("deflate", &self.inflater.is_some())
-            .finish()
+            .finish_non_exhaustive()
     }
 }

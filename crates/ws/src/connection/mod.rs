@@ -102,8 +102,8 @@ impl Connection {
     #[must_use]
     pub fn with_deflate(mut self, agreed: Option<Parameters>, pool: &Pool) -> Self {
         if let Some(agreed) = agreed {
-            self.incoming.use_deflate(Inflater::new(self.role, &agreed, pool.clone()));
-            self.outgoing.use_deflate(Deflater::new(self.role, &agreed, self.config.compression, pool.clone()));
+            self.incoming.use_deflate(Inflater::new(self.role, agreed, pool.clone()));
+            self.outgoing.use_deflate(Deflater::new(self.role, agreed, self.config.compression, pool.clone()));
         }
         self
     }
@@ -147,7 +147,7 @@ impl Connection {
             Event::Ping(payload) => self.outgoing.answer_ping(payload),
             Event::Pong(payload) if self.timers.is_answered_by(payload) => return None,
             Event::Close(frame) => {
-                self.info.get_or_insert_default().note(End::Peer, frame.as_ref());
+                self.info.get_or_insert_default().note(End::Peer, frame.clone());
                 self.outgoing.forget_ping();
                 if self.state == State::Open && self.outgoing.is_frame_under_way() {
                     // 5.5.1: "An endpoint MAY delay sending a Close frame until its current message is sent".
@@ -171,7 +171,7 @@ impl Connection {
             && !self.outgoing.is_frame_under_way()
             && let Some(code) = failure.close_code()
         {
-            self.push_close(Some(&CloseFrame::new(code, failure.to_string())));
+            self.push_close(Some(CloseFrame::new(code, failure.to_string())));
         }
         self.outgoing.forget_ping();
         self.incoming = Incoming::default();

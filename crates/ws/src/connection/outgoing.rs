@@ -54,6 +54,7 @@ impl Outgoing {
         Self { frames: Frames { queue, keys }, deflater: None, compressing: true, message: None, ping: None }
     }
 
+    #[cfg(feature = "deflate")]
     pub(super) fn use_deflate(&mut self, deflater: Deflater) {
         self.deflater = Some(Box::new(deflater));
     }

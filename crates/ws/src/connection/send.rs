@@ -128,14 +128,14 @@ impl Connection {
         if self.outgoing.is_frame_under_way() {
             return Err(Misuse::FrameUnderWay);
         }
-        self.push_close(frame.as_ref());
+        self.push_close(frame);
         self.step(Input::CloseCommand);
         Ok(())
     }
 
     /// Queues a Close frame and notes it.
-    pub(super) fn push_close(&mut self, frame: Option<&CloseFrame>) {
-        self.outgoing.push_close(frame);
+    pub(super) fn push_close(&mut self, frame: Option<CloseFrame>) {
+        self.outgoing.push_close(frame.as_ref());
         self.info.get_or_insert_default().note(End::Local, frame);
     }
 
@@ -144,7 +144,7 @@ impl Connection {
     pub(super) fn answer_close(&mut self) {
         let received = self.info.as_ref().and_then(|info| info.received.as_ref());
         let echo = received.filter(|frame| frame.code.is_sendable()).map(|frame| CloseFrame::new(frame.code, ""));
-        self.push_close(echo.as_ref());
+        self.push_close(echo);
     }
 
     fn send_control(&mut self, opcode: Opcode, payload: Bytes) -> Result<(), SendError<Bytes>> {

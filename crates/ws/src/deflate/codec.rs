@@ -22,7 +22,7 @@ pub(crate) struct Inflater {
 }
 
 impl Inflater {
-    pub(crate) fn new(role: Role, parameters: &Parameters, pool: Pool) -> Self {
+    pub(crate) fn new(role: Role, parameters: Parameters, pool: Pool) -> Self {
         let alone = match role {
             Role::Server => parameters.client_no_context_takeover,
             Role::Client => parameters.server_no_context_takeover,
@@ -41,7 +41,7 @@ impl Inflater {
     }
 
     /// Whether there is more to come from input that was taken.
-    pub(crate) fn is_pending(&self) -> bool {
+    fn is_pending(&self) -> bool {
         self.current.as_ref().is_some_and(|current| current.pending)
     }
 
@@ -170,7 +170,7 @@ pub(crate) struct Deflater {
 }
 
 impl Deflater {
-    pub(crate) fn new(role: Role, parameters: &Parameters, compression: Compression, pool: Pool) -> Self {
+    pub(crate) fn new(role: Role, parameters: Parameters, compression: Compression, pool: Pool) -> Self {
         let (alone, window) = match role {
             Role::Server => (parameters.server_no_context_takeover, parameters.server_max_window_bits),
             Role::Client => (parameters.client_no_context_takeover, parameters.client_max_window_bits),

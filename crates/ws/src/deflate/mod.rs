@@ -55,7 +55,7 @@ impl fmt::Display for WindowBits {
 /// The four parameters of permessage-deflate (RFC 7692, 7.1): what one end wants, or what both have agreed on.
 ///
 /// By default both ends take their context over from message to message, and use windows of 32 KiB: the best
-/// compression, for a third of a mebibyte in each connection that has sent a message.
+/// compression, for 370 KiB in each connection that has sent a compressed message, and 55 KiB once it has received one.
 ///
 /// ```
 /// use drywire_ws::deflate::{Parameters, WindowBits};

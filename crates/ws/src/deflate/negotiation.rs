@@ -21,8 +21,11 @@ pub(crate) struct Malformed;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Extension<'a> {
     name: &'a [u8],
-    parameters: Vec<(&'a [u8], Option<Cow<'a, [u8]>>)>,
+    parameters: Vec<Parameter<'a>>,
 }
+
+/// A name, often with a value.
+type Parameter<'a> = (&'a [u8], Option<Cow<'a, [u8]>>);
 
 /// Reads one field value: `1#( token *( ";" token [ "=" ( token / quoted-string ) ] ) )`.
 pub(crate) fn parse(value: &[u8]) -> Result<Vec<Extension<'_>>, Malformed> {
@@ -150,10 +153,10 @@ fn window_bits(value: &[u8]) -> Option<WindowBits> {
 
 /// The server's part: the first acceptable one of a client's offers under the server's `wishes`, with the answer that
 /// accepts it.
-pub(crate) fn accept(offers: &[Extension<'_>], wishes: &Parameters) -> Option<(Parameters, Answer)> {
+pub(crate) fn accept(offers: &[Extension<'_>], wishes: Parameters) -> Option<(Parameters, Answer)> {
     offers.iter().filter(|offer| offer.name == NAME.as_bytes()).find_map(|offer| {
         let offer = Stated::read(offer, true).ok()?;
-        let mut agreed = *wishes;
+        let mut agreed = wishes;
         // 7.1.1.1: who is asked to do without it does, and says so.
         agreed.server_no_context_takeover |= offer.server_no_context_takeover;
         // 7.1.1.2: a client that says it will do without it is taken at its word.
@@ -178,7 +181,7 @@ pub(crate) struct Answer {
 
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_parameters(f, &self.parameters, self.server_max_window_bits)
+        write_parameters(f, self.parameters, self.server_max_window_bits)
     }
 }
 
@@ -187,7 +190,7 @@ pub(crate) struct OfferedParameters(pub(crate) Parameters);
 
 impl fmt::Display for OfferedParameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_parameters(f, &self.0, false)?;
+        write_parameters(f, self.0, false)?;
         if self.0.client_max_window_bits == WindowBits::MAX {
             write!(f, "; {CLIENT_MAX_WINDOW_BITS}")?;
         }
@@ -198,11 +201,11 @@ impl fmt::Display for OfferedParameters {
 impl fmt::Display for Parameters {
     /// As in `Sec-WebSocket-Extensions`, without what applies anyway.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_parameters(f, self, false)
+        write_parameters(f, *self, false)
     }
 }
 
-fn write_parameters(f: &mut fmt::Formatter<'_>, parameters: &Parameters, server_window: bool) -> fmt::Result {
+fn write_parameters(f: &mut fmt::Formatter<'_>, parameters: Parameters, server_window: bool) -> fmt::Result {
     f.write_str(NAME)?;
     if parameters.server_no_context_takeover {
         write!(f, "; {SERVER_NO_CONTEXT_TAKEOVER}")?;
@@ -220,7 +223,7 @@ fn write_parameters(f: &mut fmt::Formatter<'_>, parameters: &Parameters, server_
 }
 
 /// The client's part: what the server's answer to `offered` agrees on; `None` for an answer that does not fit it.
-pub(crate) fn confirm(answer: &Extension<'_>, offered: &Parameters) -> Option<Parameters> {
+pub(crate) fn confirm(answer: &Extension<'_>, offered: Parameters) -> Option<Parameters> {
     if answer.name != NAME.as_bytes() {
         return None;
     }
@@ -238,7 +241,7 @@ pub(crate) fn confirm(answer: &Extension<'_>, offered: &Parameters) -> Option<Pa
     {
         return None;
     }
-    let mut agreed = *offered;
+    let mut agreed = offered;
     agreed.server_no_context_takeover = answer.server_no_context_takeover;
     // What was offered is kept without an answer to it, as 7.1.1.2 lets the client decide.
     agreed.client_no_context_takeover |= answer.client_no_context_takeover;
@@ -253,13 +256,13 @@ mod tests {
 
     use super::*;
 
-    fn accepted(offers: &str, wishes: &Parameters) -> Option<String> {
+    fn accepted(offers: &str, wishes: Parameters) -> Option<String> {
         accept(&parse(offers.as_bytes()).expect("well formed"), wishes).map(|(_, answer)| answer.to_string())
     }
 
     #[track_caller]
     fn answers(offers: &str, expected: Option<&str>) {
-        assert_eq!(accepted(offers, &Parameters::default()).as_deref(), expected, "{offers}");
+        assert_eq!(accepted(offers, Parameters::default()).as_deref(), expected, "{offers}");
     }
 
     #[test]
@@ -338,7 +341,7 @@ mod tests {
             "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
             Some("permessage-deflate; server_no_context_takeover; client_no_context_takeover"),
         );
-        let answer = accepted("permessage-deflate", &Parameters::no_context_takeover());
+        let answer = accepted("permessage-deflate", Parameters::no_context_takeover());
         let expected = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
         assert_eq!(answer.as_deref(), Some(expected));
     }
@@ -353,13 +356,13 @@ mod tests {
             ("permessage-deflate; client_max_window_bits=12", "permessage-deflate; client_max_window_bits=10"),
             ("permessage-deflate; client_max_window_bits=9", "permessage-deflate; client_max_window_bits=9"),
         ] {
-            assert_eq!(accepted(offer, &wishes).as_deref(), Some(expected), "{offer}");
+            assert_eq!(accepted(offer, wishes).as_deref(), Some(expected), "{offer}");
         }
     }
 
     #[test]
     fn rfc7692_7_1_an_answer_must_fit_the_offer() {
-        let confirmed = |answer: &str, offered: &Parameters| {
+        let confirmed = |answer: &str, offered: Parameters| {
             confirm(&parse(answer.as_bytes()).expect("well formed")[0], offered).map(|agreed| agreed.to_string())
         };
         let mut narrow = Parameters::no_context_takeover();
@@ -392,7 +395,7 @@ mod tests {
                 ),
             ),
         ] {
-            assert_eq!(confirmed(answer, &offered).as_deref(), agreed, "{answer} to {offered}");
+            assert_eq!(confirmed(answer, offered).as_deref(), agreed, "{answer} to {offered}");
         }
     }
 

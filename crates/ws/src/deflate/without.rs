@@ -11,10 +11,6 @@ impl Inflater {
         match *self {}
     }
 
-    pub(crate) fn is_pending(&self) -> bool {
-        match *self {}
-    }
-
     pub(crate) fn finish(&mut self) -> Result<(), Corrupt> {
         match *self {}
     }

@@ -203,7 +203,7 @@ impl Offered {
         let mut agreement = Agreement::default();
         for value in fields.field_values("sec-websocket-extensions") {
             for extension in negotiation::parse(value).map_err(|_| HandshakeError::Extension)? {
-                let offered = self.deflate.as_ref().ok_or(HandshakeError::UnofferedExtension)?;
+                let offered = self.deflate.ok_or(HandshakeError::UnofferedExtension)?;
                 let agreed = negotiation::confirm(&extension, offered).ok_or(HandshakeError::Extension)?;
                 if agreement.deflate.replace(agreed).is_some() {
                     return Err(HandshakeError::Extension);

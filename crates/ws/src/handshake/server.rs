@@ -139,9 +139,7 @@ pub fn accept(request: &RequestHead, policy: &Policy) -> Result<Acceptance, Reje
     if request.version() == Version::Http10 {
         return Err(Rejection::HttpVersion);
     }
-    if request.authority().is_none() {
-        return Err(Rejection::Host);
-    }
+    let authority = request.authority().ok_or(Rejection::Host)?;
     if !fields.contains_token("upgrade", WEBSOCKET) {
         return Err(Rejection::Upgrade);
     }
@@ -213,7 +211,7 @@ impl Acceptance {
         for value in fields.field_values("sec-websocket-extensions") {
             offers.append(&mut negotiation::parse(value).map_err(|_| Rejection::Extensions)?);
         }
-        if let Some(wishes) = &policy.deflate
+        if let Some(wishes) = policy.deflate
             && let Some((agreed, answer)) = negotiation::accept(&offers, wishes)
         {
             self.add_field("Sec-WebSocket-Extensions", answer.to_string());
