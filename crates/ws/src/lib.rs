@@ -16,6 +16,7 @@
 //!                                                ▼               └────────┘     ▼
 //!                               client: AwaitingEnd ── end of stream ──▶ Closed ◀── server
 //!                                        whoever lets a deadline pass: Aborted
+//!        peer's Close inside a frame of ours: CloseReceived until its end
 //! ```
 //!
 //! # In scope
@@ -23,13 +24,16 @@
 //! - [`FrameHeader`] and [`mask`]: the frame codec, usable alone and without an allocation.
 //! - [`handshake`]: the opening handshake of both ends, on the heads of `drywire-http`; [`Client`] runs the client's
 //!   as a machine and turns into its connection.
-//! - [`Connection`]: text checked as it arrives, binary, fragments both ways, Ping and Pong, the closing handshake
-//!   with its codes and its time limits, limits on frames, messages and fragments.
+//! - [`Connection`]: text checked as it arrives, binary, messages of any length in pieces both ways, Ping and Pong, the
+//!   closing handshake with its codes, keep-alive and other time limits, limits on frames, messages and fragments.
+//! - [`deflate`]: permessage-deflate (RFC 7692) with all its parameters, in both roles.
+//! - [`PreparedMessage`]: a message that is encoded once for many connections.
 //!
 //! # Out of scope
 //!
 //! Sockets, TLS and `ws:` URIs (the drivers and the program), HTTP itself (`drywire-http`), and what a sub-protocol
-//! means. Not yet here: extensions such as permessage-deflate (RFC 7692), and WebSocket over HTTP/2 (RFC 8441).
+//! means. HTTP/2 is not here either, but the fields that open a WebSocket on one of its streams (RFC 8441) are, and its
+//! frames are a [`Connection`]'s.
 //!
 //! # From the first byte to the close
 //!

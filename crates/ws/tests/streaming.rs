@@ -221,7 +221,7 @@ fn a_long_message_passes_between_two_ends_piece_by_piece() {
             Err(SendError::Full(_)) => {}
             Err(misuse) => panic!("{misuse}"),
         }
-        carry(&mut client.machine.transmit(), &mut server.recv);
+        carry(client.machine.transmit(), &mut server.recv);
         for event in server.poll().unwrap() {
             if let Event::MessageChunk(Message::Binary(chunk)) = event {
                 assert!(chunk.iter().all(|&byte| byte == 7));

@@ -58,7 +58,9 @@ impl Inflater {
     }
 
     fn decompressor(&mut self) -> &mut Decompressor {
-        self.current.get_or_insert_with(|| self.pool.take_decompressor().unwrap_or_default())
+        // What is kept for good is not the pool's.
+        let pool = Some(&self.pool).filter(|_| !self.takeover);
+        self.current.get_or_insert_with(|| pool.and_then(Pool::take_decompressor).unwrap_or_default())
     }
 }
 
@@ -192,9 +194,10 @@ impl Deflater {
     /// Compresses a fragment, the last one of its message or not, and hands it to `send`, which may take it away.
     pub(crate) fn compress(&mut self, payload: &[u8], last: bool, send: impl FnOnce(&mut Vec<u8>)) {
         let settings = self.settings;
-        let current = self
-            .current
-            .get_or_insert_with(|| self.pool.take_compressor(settings).unwrap_or_else(|| Compressor::new(settings)));
+        let pool = Some(&self.pool).filter(|_| !self.takeover);
+        let current = self.current.get_or_insert_with(|| {
+            pool.and_then(|pool| pool.take_compressor(settings)).unwrap_or_else(|| Compressor::new(settings))
+        });
         current.compress(payload, last);
         send(&mut current.output);
         if last

@@ -348,8 +348,7 @@ mod tests {
 
     #[test]
     fn rfc7692_7_1_2_2_the_clients_window_is_limited_only_if_it_offers_so() {
-        let mut wishes = Parameters::default();
-        wishes.client_max_window_bits = WindowBits(10);
+        let wishes = Parameters { client_max_window_bits: WindowBits(10), ..Parameters::default() };
         for (offer, expected) in [
             ("permessage-deflate", "permessage-deflate"),
             ("permessage-deflate; client_max_window_bits", "permessage-deflate; client_max_window_bits=10"),
