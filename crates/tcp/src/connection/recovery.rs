@@ -191,6 +191,11 @@ impl Connection {
             // Law 3: an idle connection holds nothing that it may never need.
             self.forget_undo();
         }
+        let settled = self.recovery.phase == Phase::Open && self.recovery.undo.is_none();
+        if settled && self.snd_una.after(self.recovery.recover) {
+            // It stays behind, but not so far that the numbers come round to it.
+            self.recovery.recover = self.snd_una - 1;
+        }
         let losses = if self.sack { self.detect_losses() } else { self.count_duplicates(&mut news) };
         let begins = losses && self.recovery.phase == Phase::Open;
         if begins {
