@@ -84,6 +84,14 @@ fn rfc_3522_3_2_an_echo_of_what_was_sent_again_confirms_the_timeout() {
 }
 
 #[test]
+fn an_echo_of_nothing_takes_nothing_back() {
+    let mut bench = timed_out(with_timestamps());
+    bench.now += ms(10);
+    bench.arrives(echo(1, 0));
+    assert_eq!(window(&bench).1, Some(7));
+}
+
+#[test]
 fn rfc_3522_3_2_only_the_first_acknowledgment_of_what_was_sent_again_decides() {
     let mut bench = timed_out(with_timestamps());
     bench.now += ms(100);

@@ -92,7 +92,7 @@ impl Connection {
         if late || self.is_forward(&mut undo, news) || self.are_all_duplicates(&mut undo, header, news) {
             if late && !news.duplicate_report && self.recovery.is_loss() {
                 // RFC 4015 3.2: the round trip that the time-out was too short for.
-                self.rtt.sample(self.age_of_echo(header));
+                self.rtt.sample(self.age_of_echo(header).min(self.config.max_rto));
             }
             return self.undo(*undo);
         }
@@ -104,7 +104,8 @@ impl Connection {
 
     /// RFC 3522 3.2: the first acknowledgment of what was sent again answers the first sending.
     fn has_arrived_late(&self, undo: &mut Undo, header: &Header) -> bool {
-        if self.echo.is_none() || header.options.timestamps.is_none() {
+        // Who echoes nothing sends zero.
+        if self.echo.is_none() || header.options.timestamps.is_none_or(|timestamps| timestamps.echo == 0) {
             return false;
         }
         let first = undo.first.filter(|(end, _)| !undo.answered && header.ack.at_or_after(*end));
