@@ -9,7 +9,7 @@ use super::{Flags, Header};
 use crate::SeqNumber;
 use crate::ip::Protocol;
 
-/// A header, word by word: so it can be summed up without being read back, at which the processor would stall.
+/// A header, word by word: what varies from one segment to the next is replaced in it, and in its sum.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Words {
     words: [u32; Self::MAX],
@@ -52,7 +52,7 @@ impl Words {
 #[derive(Clone, Debug)]
 pub(crate) struct Emitter {
     words: Words,
-    /// Of the header with its pseudo-header, but for the length and what varies.
+    /// Of the header and its pseudo-header, but for the length and the checksum.
     sum: Sum,
     /// Of the pseudo-header alone, if the rest is left to others.
     partial: Option<Sum>,
