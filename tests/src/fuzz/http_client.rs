@@ -6,14 +6,16 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use drywire::http::client::{Config, Connection, Event};
-use drywire::http::{Error, Length, PlainRequest};
+use drywire::http::{Error, Length, Lenient, PlainRequest};
 use drywire::{Instant, RecvBuf, StreamMachine};
 
-use super::Splits;
+use super::{Splits, everything_overlooked};
 
-/// Small limits, so that a short input reaches them.
-fn config() -> Config {
+/// Small limits, so that a short input reaches them; with the highest bit of the mode everything is overlooked that can be.
+fn config(mode: u8) -> Config {
     Config {
+        lenient: if mode >> 7 == 1 { everything_overlooked() } else { Lenient::NONE },
+        max_pipeline: usize::from(mode >> 4 & 3) + 1,
         max_head: 800,
         max_fields: 10,
         max_informational: 3,
@@ -47,7 +49,7 @@ struct Trace {
 }
 
 fn trace<'a>(pieces: impl Iterator<Item = &'a [u8]>, mode: u8) -> Trace {
-    let mut connection = Connection::new(Instant::ORIGIN, config());
+    let mut connection = Connection::new(Instant::ORIGIN, config(mode));
     let mut recv = RecvBuf::new();
     let mut trace = Trace::default();
     ask(&mut connection, mode, &mut trace);
@@ -89,6 +91,7 @@ fn pump(connection: &mut Connection, recv: &mut RecvBuf, mode: u8, trace: &mut T
     }
 }
 
+/// Asks as often as the machine lets it, at most four times.
 fn ask(connection: &mut Connection, mode: u8, trace: &mut Trace) {
     let (method, target) = match mode % 4 {
         0 => ("GET", "/"),
@@ -96,10 +99,17 @@ fn ask(connection: &mut Connection, mode: u8, trace: &mut Trace) {
         2 => ("POST", "/"),
         _ => ("CONNECT", "fuzz:1"),
     };
-    let offers_upgrade: &[_] = &[("Host", "fuzz"), ("Upgrade", "fuzz")];
-    let fields = if mode & 4 == 0 { offers_upgrade } else { &offers_upgrade[..1] };
+    let all: &[_] = &[("Host", "fuzz"), ("Upgrade", "fuzz"), ("Expect", "100-continue")];
+    let fields = match mode >> 2 & 1 {
+        _ if mode >> 6 & 1 == 1 => &[all[0], all[2]][..],
+        0 => &all[..2],
+        _ => &all[..1],
+    };
     let length = if method == "POST" { Length::Unknown } else { Length::Known(0) };
-    if connection.send_request(&PlainRequest::new(method, target, fields), length).is_ok() {
+    for _ in 0..4 {
+        if connection.send_request(&PlainRequest::new(method, target, fields), length).is_err() {
+            return;
+        }
         trace.asked += 1;
         if method == "POST" {
             let _ = connection.send_content(Bytes::from_static(b"content"));

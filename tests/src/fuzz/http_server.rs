@@ -4,14 +4,15 @@
 
 use bytes::Bytes;
 use drywire::http::server::{Config, Connection, Event};
-use drywire::http::{Error, Length, PlainResponse};
+use drywire::http::{Error, Length, Lenient, PlainResponse};
 use drywire::{Instant, RecvBuf, SendQueue, StreamMachine};
 
-use super::Splits;
+use super::{Splits, everything_overlooked};
 
-/// Small limits, so that a short input reaches them.
-fn config() -> Config {
+/// Small limits, so that a short input reaches them; with the highest bit of the mode everything is overlooked that can be.
+fn config(mode: u8) -> Config {
     Config {
+        lenient: if mode >> 7 == 1 { everything_overlooked() } else { Lenient::NONE },
         max_request_line: 200,
         max_head: 800,
         max_fields: 10,
@@ -45,7 +46,7 @@ struct Trace {
 }
 
 fn trace<'a>(pieces: impl Iterator<Item = &'a [u8]>, mode: u8) -> Trace {
-    let mut connection = Connection::new(Instant::ORIGIN, config());
+    let mut connection = Connection::new(Instant::ORIGIN, config(mode));
     let mut recv = RecvBuf::new();
     let mut trace = Trace::default();
     for piece in pieces {
@@ -88,7 +89,7 @@ fn pump(connection: &mut Connection, recv: &mut RecvBuf, mode: u8, trace: &mut T
             }
         }
         // One answer or one piece of content above the mark, and no more.
-        assert!(connection.transmit().len() <= config().send_high_water + 2500, "law 3");
+        assert!(connection.transmit().len() <= config(mode).send_high_water + 2500, "law 3");
         take(connection.transmit(), &mut trace.sent);
     }
     take(connection.transmit(), &mut trace.sent);
@@ -99,6 +100,10 @@ fn react(connection: &mut Connection, event: Event, mode: u8) {
     let ok = PlainResponse::new(200, &[("Server", "fuzz")]);
     match event {
         Event::Request(head) => {
+            if has(6) {
+                // Refused towards HTTP/1.0.
+                let _ = connection.send_informational(&PlainResponse::new(103, &[("Link", "</fuzz>")]));
+            }
             if has(0) && head.expects_continue() {
                 connection.send_continue().expect("awaited");
             }

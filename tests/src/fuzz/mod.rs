@@ -4,6 +4,8 @@
 
 pub mod input;
 
+use drywire::http::Lenient;
+
 /// A fuzz body: panics when a law is broken by this input.
 pub type Body = fn(&[u8]);
 
@@ -20,6 +22,7 @@ targets! {
     http_client,
     http_differential_head,
     http_differential_hyper,
+    http_round_trip,
     http_server,
     http_sse,
     tcp_connection,
@@ -30,6 +33,19 @@ targets! {
     ws_connection,
     ws_deflate,
     ws_handshake,
+}
+
+/// Every switch of HTTP's lenient profile.
+fn everything_overlooked() -> Lenient {
+    Lenient::BARE_LF
+        | Lenient::OBS_FOLD
+        | Lenient::SPACE_BEFORE_COLON
+        | Lenient::CONTROLS_IN_VALUES
+        | Lenient::STRAY_PERCENT
+        | Lenient::MISSING_HOST
+        | Lenient::BOTH_FRAMINGS
+        | Lenient::SPACE_AFTER_CHUNK_SIZE
+        | Lenient::ANY_CHUNK_EXTENSION
 }
 
 /// Cuts an input into pieces at points that the input itself chooses.

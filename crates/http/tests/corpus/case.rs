@@ -16,6 +16,8 @@ pub(crate) struct Case {
     pub(crate) role: String,
     /// Limits other than the defaults: name and value.
     pub(crate) limits: Vec<(String, u64)>,
+    /// The switches of the lenient profile that are on.
+    pub(crate) lenient: Vec<String>,
     pub(crate) input: Vec<Input>,
     pub(crate) outcome: Vec<String>,
 }
@@ -56,6 +58,8 @@ impl Case {
                 line.clone_into(&mut case.role);
             } else if let Some(input) = Input::parse(line).filter(|_| case.outcome.is_empty()) {
                 case.input.push(input);
+            } else if let Some(switches) = line.strip_prefix("lenient ").filter(|_| case.input.is_empty()) {
+                case.lenient = switches.split(' ').map(str::to_owned).collect();
             } else if let Some(limit) = line.strip_prefix("limit ").filter(|_| case.input.is_empty()) {
                 let (name, value) = limit.split_once(' ').expect("a name and a value");
                 case.limits.push((name.to_owned(), value.parse().expect("a number")));
@@ -127,6 +131,9 @@ impl fmt::Display for Case {
         writeln!(f, "== {}\n{}", self.name, self.role)?;
         for (name, value) in &self.limits {
             writeln!(f, "limit {name} {value}")?;
+        }
+        if !self.lenient.is_empty() {
+            writeln!(f, "lenient {}", self.lenient.join(" "))?;
         }
         for input in &self.input {
             match input {

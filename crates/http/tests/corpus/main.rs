@@ -9,6 +9,7 @@
 //! == the name of the case
 //! server                      the role, and what the application does; see `run.rs`
 //! limit max_fields 2          a limit of its own
+//! lenient BARE_LF             switches of the lenient profile
 //! > GET / HTTP/1.1\r\n        input: \r \n \t \0 \\ \xNN, and no line end but the written ones
 //! 300> X: y\r\n               so many times
 //! > EOF                       the peer ends its direction

@@ -11,7 +11,8 @@
 
 use drywire_core::{Instant, RecvBuf, SendQueue, StreamMachine};
 use drywire_http::{
-    CommandError, Error, Fields, Length, PlainRequest, PlainResponse, RequestHead, ResponseHead, client, server,
+    CommandError, Error, Fields, Length, Lenient, PlainRequest, PlainResponse, RequestHead, ResponseHead, client,
+    server,
 };
 
 use crate::case::{Case, Step, escape};
@@ -110,7 +111,7 @@ fn drive<M: StreamMachine<Error = Error>>(
 }
 
 fn of_server(case: &Case, pieces: &[&[u8]], words: &[&str]) -> Vec<String> {
-    let mut config = server::Config { linger_limit: u64::MAX, ..server::Config::default() };
+    let mut config = server::Config { linger_limit: u64::MAX, lenient: lenient(case), ..server::Config::default() };
     for (name, value) in &case.limits {
         match &name[..] {
             "max_request_line" => config.max_request_line = size(*value),
@@ -178,7 +179,7 @@ fn facts(head: &RequestHead) -> String {
 }
 
 fn of_client(case: &Case, pieces: &[&[u8]], mut asks: Vec<&str>) -> Vec<String> {
-    let mut config = client::Config::default();
+    let mut config = client::Config { lenient: lenient(case), ..client::Config::default() };
     for (name, value) in &case.limits {
         match &name[..] {
             "max_head" => config.max_head = size(*value),
@@ -234,6 +235,23 @@ fn ask(machine: &mut client::Connection, request: &str) {
     if request != "UNFINISHED" {
         machine.finish(None).unwrap();
     }
+}
+
+fn lenient(case: &Case) -> Lenient {
+    case.lenient.iter().fold(Lenient::NONE, |all, name| {
+        all | match &name[..] {
+            "BARE_LF" => Lenient::BARE_LF,
+            "OBS_FOLD" => Lenient::OBS_FOLD,
+            "SPACE_BEFORE_COLON" => Lenient::SPACE_BEFORE_COLON,
+            "CONTROLS_IN_VALUES" => Lenient::CONTROLS_IN_VALUES,
+            "STRAY_PERCENT" => Lenient::STRAY_PERCENT,
+            "MISSING_HOST" => Lenient::MISSING_HOST,
+            "BOTH_FRAMINGS" => Lenient::BOTH_FRAMINGS,
+            "SPACE_AFTER_CHUNK_SIZE" => Lenient::SPACE_AFTER_CHUNK_SIZE,
+            "ANY_CHUNK_EXTENSION" => Lenient::ANY_CHUNK_EXTENSION,
+            _ => panic!("{}: no switch: {name}", case.name),
+        }
+    })
 }
 
 /// How the connection stands at the end.
