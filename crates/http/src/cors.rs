@@ -164,8 +164,8 @@ impl Cors {
     }
 }
 
-/// The field names that a preflight request asks for. Names all the same where they are no tokens would let a page write
-/// into our response what it likes.
+/// The field names that a preflight request asks for; what is no token is left out, since it comes from a page of which
+/// nothing is known.
 fn asked_for(request: &RequestHead) -> String {
     let names = request.field_section().field_elements("access-control-request-headers");
     let tokens = names.filter(|name| name.iter().all(|byte| syntax::is_token(*byte)));
