@@ -10,6 +10,7 @@ mod summary;
 #[cfg(target_os = "linux")]
 mod tun;
 mod wire;
+mod ws;
 
 use std::alloc::System;
 
@@ -35,6 +36,8 @@ enum What {
     Loss(loss::Arguments),
     /// Bytes an idle connection, and nanoseconds a packet of one active flow among many.
     Idle(idle::Arguments),
+    /// WebSocket messages in memory, received and sent: drywire alone.
+    Ws(ws::Arguments),
     /// Bytes to and from the kernel's TCP through a TUN device, which it makes: best in a network namespace of its own.
     #[cfg(target_os = "linux")]
     Tun(tun::Arguments),
@@ -55,6 +58,7 @@ fn main() {
         What::Bulk(arguments) => bulk::run(&arguments),
         What::Loss(arguments) => loss::run(&arguments),
         What::Idle(arguments) => idle::run(&arguments),
+        What::Ws(arguments) => ws::run(&arguments),
         #[cfg(target_os = "linux")]
         What::Tun(arguments) => tun::run(&arguments),
     }

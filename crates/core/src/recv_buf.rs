@@ -38,6 +38,7 @@ impl RecvBuf {
     ///
     /// The result keeps the underlying allocation alive; use [`take_copied`](Self::take_copied) for a few bytes that
     /// are kept for long.
+    #[inline]
     pub fn take(&mut self, n: usize) -> Bytes {
         let n = n.min(self.bytes.len());
         self.bytes.split_to(n).freeze()
@@ -53,12 +54,14 @@ impl RecvBuf {
 
     /// Takes the first `n` bytes (or all, if there are fewer) without a copy and leaves them writable, for example
     /// to unmask them in place.
+    #[inline]
     pub fn take_mut(&mut self, n: usize) -> BytesMut {
         let n = n.min(self.bytes.len());
         self.bytes.split_to(n)
     }
 
     /// Drops the first `n` bytes (or all, if there are fewer).
+    #[inline]
     pub fn skip(&mut self, n: usize) {
         self.bytes.advance(n.min(self.bytes.len()));
     }

@@ -19,7 +19,10 @@ use self::timers::{Due, Timers};
 use crate::deflate::{Deflater, Inflater, Parameters, Pool};
 use crate::frame::Opcode;
 use crate::state::{Input, State};
-use crate::{CapacityError, CloseCode, CloseFrame, CloseInfo, Config, End, Error, Message, MessageKind, Role};
+use crate::{
+    CapacityError, CloseCode, CloseFrame, CloseInfo, Config, End, Error, Message, MessageKind, ProtocolError, Role,
+    Utf8Bytes,
+};
 
 /// What a connection tells its user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -228,6 +231,17 @@ impl StreamMachine for Connection {
         }
         if recv.len() != self.unread {
             self.timers.hear(self.now, self.incoming.is_frame_under_way());
+        }
+        if let Some((kind, payload)) = self.incoming.poll_short(self.role, &self.config, recv) {
+            self.unread = recv.len();
+            self.timers.use_for_message(self.now);
+            return match kind {
+                MessageKind::Binary => Ok(Some(Event::Message(Message::Binary(payload)))),
+                MessageKind::Text => match Utf8Bytes::received(payload) {
+                    Ok(text) => Ok(Some(Event::Message(Message::Text(text)))),
+                    Err(_) => Err(self.fail(ProtocolError::TextNotUtf8.into())),
+                },
+            };
         }
         loop {
             let polled = self.incoming.poll(self.now, self.role, &self.config, recv);

@@ -223,6 +223,9 @@ impl OpenMessage {
 }
 
 impl Frames {
+    /// Up to this length a payload that must be copied goes into the queue's own buffer.
+    const COPIED: usize = 8 * 1024;
+
     /// A header with a key of its own.
     #[inline]
     fn header(&mut self, opcode: Opcode, fin: bool, compressed: bool, payload_len: u64) -> FrameHeader {
@@ -269,12 +272,19 @@ impl Frames {
         let phase = (offset % 4) as usize;
         if payload.len() < SendQueue::BY_REFERENCE {
             mask(key, phase, self.queue.extend_from_slice(&payload));
-        } else {
-            // Masked in place if nobody else holds the payload.
-            let mut payload = payload.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
-            mask(key, phase, &mut payload);
-            self.queue.push(payload.freeze());
+            return;
         }
+        // Masked in place if nobody else holds the payload; else the copy goes where it costs least.
+        let mut payload = match payload.try_into_mut() {
+            Ok(own) => own,
+            Err(shared) if shared.len() <= Self::COPIED => {
+                mask(key, phase, self.queue.extend_from_slice(&shared));
+                return;
+            }
+            Err(shared) => BytesMut::from(&shared[..]),
+        };
+        mask(key, phase, &mut payload);
+        self.queue.push(payload.freeze());
     }
 }
 
