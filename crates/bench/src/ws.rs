@@ -21,6 +21,9 @@ pub(crate) struct Arguments {
     percent: usize,
 }
 
+/// Its name, how often it is done in one measurement, and what it is.
+type Work = (&'static str, usize, fn(usize));
+
 /// The bytes of a read.
 const READ: usize = 64 * 1024;
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -28,7 +31,7 @@ const NOW: Instant = Instant::ORIGIN;
 
 pub(crate) fn run(arguments: &Arguments) {
     println!("{:<34} {:>10} {:>10} {:>10}", "work", "median ns", "least", "most");
-    let works: [(&str, usize, fn(usize)); 12] = [
+    let works: [Work; 12] = [
         ("codec, 20 B, masked", 2_000_000, codec),
         ("receive 20 B, reads of 64 KiB", 2_000_000, |n| receive(n, Opcode::Binary, &[7; 20], READ)),
         ("receive 26 B, one a read", 1_000_000, |n| receive(n, Opcode::Binary, &[7; 26], 0)),
@@ -51,7 +54,7 @@ pub(crate) fn run(arguments: &Arguments) {
         let measured = (0..arguments.runs).map(|_| {
             let began = cpu_time();
             work(count);
-            (cpu_time() - began).as_nanos() as f64 / count as f64
+            cpu_time().saturating_sub(began).as_nanos() as f64 / count as f64
         });
         let Summary { median, least, most } = Summary::of(measured.collect());
         println!("{name:<34} {median:>10.1} {least:>10.1} {most:>10.1}");
