@@ -191,35 +191,49 @@ fn rfc_9937_6_1_what_had_arrived_before_does_not_slow_the_recovery_down() {
     assert_eq!(sent, [0, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1]);
 }
 
-#[test]
-fn rfc_9937_6_4_the_recovery_ends_with_the_window_that_was_left() {
-    let mut bench = established(with_sack());
-    bench.sends(10_000);
+/// All but the first of `n` segments have arrived, then that one, too.
+fn recovered(config: Config, n: u32) -> Bench {
+    let mut bench = established(config);
+    bench.sends(n as usize * 1000);
     bench.now += ms(100);
-    bench.arrives(ack(0, &[(1, 10)]));
+    bench.arrives(ack(0, &[(1, n)]));
     bench.now += ms(100);
-    bench.arrives(ack(10, &[]));
-    // Seven, and a little for the one that the last acknowledgment has told of.
-    assert_eq!(window(&bench), 7);
-    assert!(bench.end.info().congestion_window > 7000);
-    assert_eq!(bench.sends(20_000).len(), 7);
+    bench.arrives(ack(n, &[]));
+    bench
+}
+
+fn with_new_reno() -> Config {
+    Config { congestion: Congestion::NewReno(NewReno::default()), ..with_sack() }
 }
 
 #[test]
-fn the_window_is_used_in_whole_segments_rounded_to_the_nearest() {
-    let mut bench = established(with_sack());
-    bench.sends(9000);
-    bench.now += ms(100);
-    bench.arrives(ack(0, &[(1, 9)]));
-    bench.now += ms(100);
-    bench.arrives(ack(9, &[]));
-    // Seven tenths of nine are 6.3. Half a segment more is reached by growth.
-    assert_eq!(bench.end.info().congestion_window / 100, 63);
+fn rfc_9937_6_4_the_recovery_ends_with_the_window_that_was_left() {
+    let mut bench = recovered(with_new_reno(), 10);
+    assert_eq!(bench.end.info().congestion_window, 5000);
+    assert_eq!(bench.sends(20_000).len(), 5);
+    // What the last acknowledgment has told of counts: with four more it is a window of five, and the window grows.
+    bench.arrives(ack(13, &[]));
+    assert_eq!(window(&bench), 5);
+    bench.arrives(ack(14, &[]));
+    assert_eq!(window(&bench), 6);
+}
+
+#[test]
+fn rfc_5681_3_1_what_leaves_is_never_more_than_the_window() {
+    let mut bench = recovered(with_new_reno(), 9);
+    // A half of nine, of which only whole segments leave.
+    assert_eq!(bench.end.info().congestion_window, 4500);
+    assert_eq!(bench.sends(60_000).len(), 4);
+}
+
+#[test]
+fn rfc_9438_4_the_window_is_whole_segments_rounded_to_the_nearest() {
+    let mut bench = recovered(with_sack(), 9);
+    // Seven tenths of nine are 6.3. Half a segment more is reached by growth, at nine of seventeen of a segment a round trip.
+    assert_eq!(bench.end.info().congestion_window, 6000);
     assert_eq!(bench.sends(60_000).len(), 6);
-    let mut acknowledged = 9;
-    while bench.end.info().congestion_window < 6500 {
-        acknowledged += 1;
-        bench.arrives(ack(acknowledged, &[]));
+    for n in 1..=3 {
+        bench.arrives(ack(9 + n, &[]));
     }
-    assert_eq!(bench.end.info().segments_in_flight, 7);
+    assert_eq!((bench.end.info().congestion_window, bench.end.info().segments_in_flight), (7000, 7));
 }

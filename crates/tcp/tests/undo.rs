@@ -3,7 +3,7 @@
 mod common;
 
 use common::{ACK, Bench, FromPeer, SYN, config, ms, segment};
-use drywire_tcp::{Config, Timestamps};
+use drywire_tcp::{Config, EcnMode, Flags, Timestamps};
 
 /// Our clock begins with the ISN, so what leaves after 100 ms says 1100.
 const SENT: u32 = 1100;
@@ -73,6 +73,29 @@ fn rfc_3522_3_2_an_echo_from_before_the_timeout_takes_it_back() {
     let sent = numbers(&bench.arrives(echo(1, SENT)));
     // Slow start goes on with new data where it was.
     assert_eq!((sent, window(&bench)), (vec![10, 11], (11, None)));
+}
+
+/// A time-out that is taken back before anything new has left: the peer is not told of a reduction, and the mark that
+/// comes next reduces the window, as no other reduction of this round trip stands.
+#[test]
+fn rfc_3168_6_1_2_a_reduction_that_is_taken_back_is_not_told() {
+    let config = Config { ecn: EcnMode::Request, timestamps: true, send_capacity: 1 << 20, ..config() };
+    let mut syn_ack = segment(SYN | ACK | Flags::ECE, 5000, 1001).window(60_000).mss(Some(1012));
+    syn_ack.header.options.timestamps = Some(Timestamps { value: 1, echo: 1000 });
+    let mut bench = Bench::established_with(config, syn_ack);
+    assert!(bench.end.info().ecn);
+    assert_eq!(bench.sends(40_000).len(), 10);
+    while bench.end.info().counters.timeouts == 0 {
+        bench.times_out();
+    }
+    bench.now += ms(10);
+    let sent = bench.arrives(echo(1, SENT));
+    assert_eq!((numbers(&sent), window(&bench)), (vec![10, 11], (11, None)));
+    assert!(sent.iter().all(|line| !line.contains("CWR")), "{sent:?}");
+    let mut marked = echo(2, SENT);
+    marked.header.flags |= Flags::ECE;
+    bench.arrives(marked);
+    assert!(window(&bench).0 < 11, "{:?}", window(&bench));
 }
 
 #[test]

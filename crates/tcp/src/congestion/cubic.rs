@@ -126,8 +126,11 @@ impl Controller for Cubic {
         self.epoch = None;
     }
 
+    /// Whole segments, in which RFC 9438 counts; what is counted in bytes inside is so that small growth adds up. Cut down
+    /// instead of rounded to the nearest, half of a segment on the average would lie idle: a tenth of a window of five.
     fn window(&self) -> u32 {
-        self.cwnd
+        let mss = self.mss.max(1);
+        self.cwnd.saturating_add(mss / 2) / mss * mss
     }
 
     fn threshold(&self) -> u32 {
@@ -271,6 +274,15 @@ mod tests {
         assert_eq!((cubic.window(), cubic.threshold()), (7 * MSS, 7 * MSS));
         cubic.on_congestion(Instant::ORIGIN, MSS);
         assert_eq!(cubic.threshold(), 2 * MSS);
+    }
+
+    #[test]
+    fn rfc_9438_4_the_window_is_whole_segments_the_nearest() {
+        let mut cubic = cubic(5);
+        cubic.on_congestion(Instant::ORIGIN, 5 * MSS);
+        assert_eq!((cubic.cwnd, cubic.window()), (3500, 4 * MSS));
+        cubic.cwnd -= 1;
+        assert_eq!(cubic.window(), 3 * MSS);
     }
 
     #[test]

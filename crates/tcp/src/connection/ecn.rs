@@ -14,13 +14,19 @@ pub(super) struct Marking {
     pub(super) seen: bool,
     /// A mark has arrived: every acknowledgment says so until the peer has reacted (RFC 3168 6.1.3).
     echo: bool,
-    /// The congestion window was reduced: the next new text says so (RFC 3168 6.1.2).
-    reduction_untold: bool,
-    /// The window was reduced when SND.MAX was `reduced_at`, and nothing beyond is acknowledged yet.
-    reduced: bool,
-    reduced_at: SeqNumber,
+    reduction: Reduction,
     /// The window is one segment, and that is still too much: nothing new leaves before the retransmission timer goes off.
     paused: bool,
+}
+
+/// The last reduction of the congestion window (RFC 3168 6.1.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Reduction {
+    /// The next new text is to say so.
+    untold: bool,
+    /// Nothing is acknowledged yet of what was sent later, when SND.MAX had been `at`.
+    recent: bool,
+    at: SeqNumber,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,15 +47,11 @@ enum Agreement {
 impl Marking {
     /// Before the handshake.
     pub(super) fn new() -> Self {
-        Self {
-            agreement: Agreement::None,
-            seen: false,
-            echo: false,
-            reduction_untold: false,
-            reduced: false,
-            reduced_at: SeqNumber::default(),
-            paused: false,
-        }
+        Self { agreement: Agreement::None, seen: false, echo: false, reduction: Reduction::default(), paused: false }
+    }
+
+    pub(super) fn reduction(&self) -> Reduction {
+        self.reduction
     }
 
     /// Of an active open.
@@ -74,7 +76,7 @@ impl Marking {
 
     /// Whether the CWR bit is due, which must stand on one segment only.
     pub(super) fn tells_reduction(&self) -> bool {
-        self.reduction_untold
+        self.reduction.untold
     }
 
     /// SND.UNA has moved.
@@ -165,16 +167,16 @@ impl Connection {
         if !is_new || !self.marking.is_full() {
             return (Ecn::NotEct, Flags::NONE);
         }
-        let told = core::mem::take(&mut self.marking.reduction_untold);
+        let told = core::mem::take(&mut self.marking.reduction.untold);
         (Ecn::Ect0, if told { Flags::CWR } else { Flags::NONE })
     }
 
     /// An acknowledgment with ECE: the window is reduced, once for all that is in flight (RFC 3168 6.1.2).
     pub(super) fn receive_ecn_echo(&mut self, ack: SeqNumber, news: &News) {
-        if self.marking.reduced && ack.after(self.marking.reduced_at) {
-            self.marking.reduced = false;
+        if self.marking.reduction.recent && ack.after(self.marking.reduction.at) {
+            self.marking.reduction.recent = false;
         }
-        if !news.marked || self.marking.reduced || news.outstanding == 0 {
+        if !news.marked || self.marking.reduction.recent || news.outstanding == 0 {
             return;
         }
         if self.congestion.window() <= self.snd_mss {
@@ -190,9 +192,14 @@ impl Connection {
     pub(super) fn on_reduction(&mut self) {
         self.forget_undo();
         if self.marking.is_full() {
-            (self.marking.reduced, self.marking.reduced_at) = (true, self.snd_max);
-            self.marking.reduction_untold = true;
+            self.marking.reduction = Reduction { untold: true, recent: true, at: self.snd_max };
         }
+    }
+
+    /// The last reduction is taken back, and the one before it stands again. What the peer was told it may have acted on.
+    pub(super) fn undo_reduction(&mut self, before: Reduction) {
+        let told = !self.marking.reduction.untold;
+        self.marking.reduction = Reduction { untold: before.untold && !told, ..before };
     }
 
     /// Whether nothing new may leave before the retransmission timer goes off.

@@ -108,17 +108,13 @@ impl Connection {
     pub(super) fn cwnd(&self) -> u32 {
         match &self.recovery.phase {
             Phase::Fast(prr) => prr.window(),
-            Phase::Open | Phase::Loss { .. } => self.window_in_segments(),
+            Phase::Open | Phase::Loss { .. } => self.controlled_window(),
         }
     }
 
-    /// The controller's window, rounded to whole segments.
-    ///
-    /// A controller counts in bytes, so that small growth adds up, but what leaves are segments, in which RFC 9438 counts.
-    /// Cut down to them, half of a segment on the average would lie idle: a tenth of a window of five.
-    fn window_in_segments(&self) -> u32 {
-        let mss = self.snd_mss.max(1);
-        (self.congestion.window().saturating_add(mss / 2) / mss).saturating_mul(mss).max(mss)
+    /// The controller's window, of which a caller's own may promise too little.
+    fn controlled_window(&self) -> u32 {
+        self.congestion.window().max(self.snd_mss)
     }
 
     /// Whether the first segment is to be sent again whatever the window says: the time-out is its permission.
@@ -201,7 +197,7 @@ impl Connection {
         if begins {
             self.begin_fast_recovery(news.delivered);
         }
-        let (pipe, mss, ssthresh) = (self.pipe(), self.snd_mss, self.window_in_segments());
+        let (pipe, mss, ssthresh) = (self.pipe(), self.snd_mss, self.controlled_window());
         match &mut self.recovery.phase {
             Phase::Fast(prr) => {
                 if news.delivered > 0 || begins {

@@ -9,6 +9,7 @@ use alloc::boxed::Box;
 use drywire_core::Instant;
 
 use super::Connection;
+use super::ecn::Reduction;
 use super::recovery::News;
 use crate::congestion::Congestion;
 use crate::{Header, SeqNumber};
@@ -18,6 +19,8 @@ use crate::{Header, SeqNumber};
 pub(super) struct Undo {
     /// The controller as it was before.
     before: Congestion,
+    /// The reduction before this one.
+    reduction: Reduction,
     /// SND.UNA and SND.MAX when the loss was noticed.
     from: SeqNumber,
     to: SeqNumber,
@@ -48,6 +51,7 @@ impl Connection {
     pub(super) fn undo_point(&self, resent: u32) -> Undo {
         Undo {
             before: self.congestion.clone(),
+            reduction: self.marking.reduction(),
             from: self.snd_una,
             to: self.snd_max,
             first: None,
@@ -140,6 +144,7 @@ impl Connection {
     /// RFC 9438 4.9.1 and 4.9.2, RFC 4015 3.2: everything is as if nothing had been noticed, and goes on with new data.
     fn undo(&mut self, undo: Undo) {
         self.congestion = undo.before;
+        self.undo_reduction(undo.reduction);
         if !self.recovery.is_open() {
             self.recovery.reopen();
             self.flight.lose_none();
