@@ -71,7 +71,7 @@ pub(crate) struct Serve {
     pub(crate) runtime: Runtime,
     #[command(flatten)]
     pub(crate) link: Link,
-    /// Let pages of this origin, such as https://app.example, use the server too, or of any (*); repeat it for more.
+    /// Let pages of this origin, such as `https://app.example`, use the server too, or of any (*); repeat it for more.
     #[arg(long = "allow-origin", value_name = "ORIGIN")]
     pub(crate) allowed_origins: Vec<String>,
     /// How many connections are served at a time; further ones wait.
