@@ -6,6 +6,7 @@ behaviour and for the close, or INFORMATIONAL where the suite only informs.
 """
 
 import argparse
+import atexit
 import json
 import os
 import re
@@ -83,6 +84,8 @@ class Server:
         self.process = subprocess.Popen(
             [binaries / "drywire", "serve", "--listen", "127.0.0.1:0", "--runtime", runtime],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        # Should the run break off, it does not stay; after `stop` this does nothing.
+        atexit.register(self.process.kill)
         self.url = re.fullmatch(r"listening on http://(.*)\n", self.process.stdout.readline())[1]
         self.log = []
         threading.Thread(target=lambda: self.log.extend(self.process.stderr), daemon=True).start()
