@@ -11,6 +11,8 @@ mod summary;
 mod tun;
 mod wire;
 mod ws;
+mod ws_memory;
+mod ws_peers;
 
 use std::alloc::System;
 
@@ -21,7 +23,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// drywire beside smoltcp.
+/// drywire beside smoltcp, and beside other crates for WebSocket.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -36,7 +38,7 @@ enum What {
     Loss(loss::Arguments),
     /// Bytes an idle connection, and nanoseconds a packet of one active flow among many.
     Idle(idle::Arguments),
-    /// WebSocket messages in memory, received and sent: drywire alone.
+    /// WebSocket messages in memory, received and sent, beside other crates.
     Ws(ws::Arguments),
     /// Bytes to and from the kernel's TCP through a TUN device, which it makes: best in a network namespace of its own.
     #[cfg(target_os = "linux")]

@@ -1,12 +1,14 @@
-//! WebSocket in memory: nanoseconds a message, of the codec and of a connection, received and sent.
+//! WebSocket in memory: nanoseconds a message, of the codec and of a connection, received and sent, beside the peers.
 
 use std::hint::black_box;
 
 use drywire_core::{Bytes, Instant, RecvBuf, Seed, SendQueue, StreamMachine};
 use drywire_ws::deflate::{Compression, Parameters, Pool};
-use drywire_ws::{Config, Connection, Event, FrameHeader, Opcode, Role, mask};
+use drywire_ws::{Config, Connection, Event, FrameHeader, Message, Opcode, Role, mask};
 
 use crate::summary::{Summary, cpu_time};
+use crate::ws_memory::Memory;
+use crate::ws_peers::PEERS;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -16,48 +18,122 @@ pub(crate) struct Arguments {
     /// Only the works whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
+    /// Only the sides whose name contains this.
+    #[arg(long, default_value = "")]
+    side: String,
     /// The work of one measurement, in percent; less for callgrind.
     #[arg(long, default_value_t = 100)]
     percent: usize,
 }
 
-/// Its name, how often it is done in one measurement, and what it is.
-type Work = (&'static str, usize, fn(usize));
+/// How a side does a work so many times.
+type Side<'a> = (&'static str, Box<dyn Fn(usize) + 'a>);
 
 /// The bytes of a read.
-const READ: usize = 64 * 1024;
+pub(crate) const READ: usize = 64 * 1024;
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 const NOW: Instant = Instant::ORIGIN;
 
-pub(crate) fn run(arguments: &Arguments) {
-    println!("{:<34} {:>10} {:>10} {:>10}", "work", "median ns", "least", "most");
-    let works: [Work; 12] = [
-        ("codec, 20 B, masked", 2_000_000, codec),
-        ("receive 20 B, reads of 64 KiB", 2_000_000, |n| receive(n, Opcode::Binary, &[7; 20], READ)),
-        ("receive 26 B, one a read", 1_000_000, |n| receive(n, Opcode::Binary, &[7; 26], 0)),
-        ("receive text 16 KiB, ASCII", 20_000, |n| receive(n, Opcode::Text, "x".repeat(16 << 10).as_bytes(), READ)),
-        ("receive text 16 KiB, mixed", 10_000, |n| receive(n, Opcode::Text, mixed(16 << 10).as_bytes(), READ)),
-        ("receive binary 1 MiB", 400, |n| receive(n, Opcode::Binary, &vec![7; 1 << 20], READ)),
-        ("receive text 1 MiB, mixed", 200, |n| receive(n, Opcode::Text, mixed(1 << 20).as_bytes(), READ)),
-        ("server sends 20 B", 2_000_000, |n| send(n, Role::Server, 20)),
-        ("client sends 20 B", 2_000_000, |n| send(n, Role::Client, 20)),
-        ("client sends 1 KiB", 500_000, |n| send(n, Role::Client, 1024)),
-        ("JSON of 143 B, compressed", 200_000, deflate),
-        ("JSON of 143 B, decompressed", 200_000, inflate),
-    ];
-    for (name, count, work) in works {
-        if !name.contains(&arguments.only) {
-            continue;
+/// Frames of one message each, as they come to a server, over and over.
+pub(crate) struct Stream {
+    payload: Vec<u8>,
+    wire: Vec<u8>,
+    read: usize,
+}
+
+impl Stream {
+    /// In reads of `read` bytes; of one message each if that is zero.
+    fn new(opcode: Opcode, payload: Vec<u8>, read: usize) -> Self {
+        let frame = masked(opcode, &payload);
+        let frames = if read == 0 { 1 } else { (4 * READ).div_ceil(frame.len()) };
+        Self { payload, wire: frame.repeat(frames), read: if read == 0 { frame.len() } else { read } }
+    }
+
+    pub(crate) fn memory(&self) -> Memory {
+        Memory::new(self.wire.clone(), self.read)
+    }
+}
+
+/// Counts messages, and checks them: the first as a whole, of the others the length and the end.
+pub(crate) struct Tally<'a> {
+    payload: &'a [u8],
+    count: usize,
+    left: usize,
+}
+
+impl<'a> Tally<'a> {
+    pub(crate) fn new(stream: &'a Stream, count: usize) -> Self {
+        Self { payload: &stream.payload, count, left: count }
+    }
+
+    pub(crate) fn lacks(&self) -> bool {
+        self.left > 0
+    }
+
+    pub(crate) fn take(&mut self, message: &[u8]) {
+        assert_eq!(message.len(), self.payload.len());
+        assert_eq!(message.last_chunk::<8>(), self.payload.last_chunk());
+        if self.left == self.count {
+            assert_eq!(message, self.payload);
         }
-        let count = (count * arguments.percent / 100).max(1);
+        // Those behind the last one, of the same read, count for nothing.
+        self.left = self.left.saturating_sub(1);
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) {
+    println!("{:<30} {:<16} {:>10} {:>10} {:>10} {:>7}", "work", "side", "median ns", "least", "most", "ratio");
+    measure(arguments, "codec, 20 B, masked", 2_000_000, &[("drywire", Box::new(codec))]);
+    for (name, count, opcode, payload, read) in [
+        ("receive 20 B, reads of 64 KiB", 2_000_000, Opcode::Binary, vec![7; 20], READ),
+        ("receive 26 B, one a read", 1_000_000, Opcode::Binary, vec![7; 26], 0),
+        ("receive text 16 KiB, ASCII", 20_000, Opcode::Text, vec![b'x'; 16 << 10], READ),
+        ("receive text 16 KiB, mixed", 10_000, Opcode::Text, mixed(16 << 10).into(), READ),
+        ("receive binary 1 MiB", 400, Opcode::Binary, vec![7; 1 << 20], READ),
+        ("receive text 1 MiB, mixed", 200, Opcode::Text, mixed(1 << 20).into(), READ),
+    ] {
+        let stream = &Stream::new(opcode, payload, read);
+        let mut sides: Vec<Side<'_>> = vec![("drywire", Box::new(|n| receive(stream, n)))];
+        sides.extend(PEERS.map(|peer| -> Side<'_> { (peer.name, Box::new(move |n| (peer.receive)(stream, n))) }));
+        measure(arguments, name, count, &sides);
+    }
+    for (name, count, role, len) in [
+        ("server sends 20 B", 2_000_000, Role::Server, 20),
+        ("client sends 20 B", 2_000_000, Role::Client, 20),
+        ("client sends 1 KiB", 500_000, Role::Client, 1024),
+    ] {
+        let payload = &Bytes::from(vec![7; len]);
+        let mut sides: Vec<Side<'_>> = vec![("drywire", Box::new(move |n| send(role, payload, n)))];
+        sides.extend(PEERS.map(|peer| -> Side<'_> { (peer.name, Box::new(move |n| (peer.send)(role, payload, n))) }));
+        measure(arguments, name, count, &sides);
+    }
+    measure(arguments, "JSON of 143 B, compressed", 200_000, &[("drywire", Box::new(deflate))]);
+    measure(arguments, "JSON of 143 B, decompressed", 200_000, &[("drywire", Box::new(inflate))]);
+}
+
+/// The sides take turns. The ratio is that of the medians: a side's time to that of the first, which is drywire.
+fn measure(arguments: &Arguments, name: &str, count: usize, sides: &[Side<'_>]) {
+    if !name.contains(&arguments.only) {
+        return;
+    }
+    let sides: Vec<_> = sides.iter().filter(|(side, _)| side.contains(&arguments.side)).collect();
+    let count = (count * arguments.percent / 100).max(1);
+    let mut measured = vec![Vec::new(); sides.len()];
+    for (_, work) in &sides {
         work(count.div_ceil(10));
-        let measured = (0..arguments.runs).map(|_| {
+    }
+    for _ in 0..arguments.runs {
+        for ((_, work), measured) in sides.iter().zip(&mut measured) {
             let began = cpu_time();
             work(count);
-            cpu_time().saturating_sub(began).as_nanos() as f64 / count as f64
-        });
-        let Summary { median, least, most } = Summary::of(measured.collect());
-        println!("{name:<34} {median:>10.1} {least:>10.1} {most:>10.1}");
+            measured.push(cpu_time().saturating_sub(began).as_nanos() as f64 / count as f64);
+        }
+    }
+    let mut first = None;
+    for ((side, _), measured) in sides.iter().zip(measured) {
+        let Summary { median, least, most } = Summary::of(measured);
+        let ratio = median / *first.get_or_insert(median);
+        println!("{name:<30} {side:<16} {median:>10.1} {least:>10.1} {most:>10.1} {ratio:>7.2}");
     }
 }
 
@@ -99,32 +175,29 @@ fn codec(count: usize) {
     }
 }
 
-/// `count` messages in reads of `read` bytes; of one message each if that is zero.
-fn receive(count: usize, opcode: Opcode, payload: &[u8], read: usize) {
-    let frame = masked(opcode, payload);
-    let frames = if read == 0 { 1 } else { (4 * READ).div_ceil(frame.len()) };
-    let wire = frame.repeat(frames);
-    let read = if read == 0 { frame.len() } else { read };
+fn receive(stream: &Stream, count: usize) {
     let mut server = connection(Role::Server);
     let mut recv = RecvBuf::new();
-    let mut left = count;
-    while left > 0 {
-        for piece in wire.chunks(read) {
+    let mut tally = Tally::new(stream, count);
+    while tally.lacks() {
+        for piece in stream.wire.chunks(stream.read) {
             recv.extend_from_slice(piece);
-            while let Ok(Some(Event::Message(message))) = server.poll_event(NOW, &mut recv) {
-                black_box(message);
-                left = left.saturating_sub(1);
+            while let Some(event) = server.poll_event(NOW, &mut recv).expect("no violation") {
+                match event {
+                    Event::Message(Message::Text(text)) => tally.take(text.as_bytes()),
+                    Event::Message(Message::Binary(bytes)) => tally.take(&bytes),
+                    _ => unreachable!("only messages are sent"),
+                }
             }
         }
     }
 }
 
 /// The payload is the caller's; what is queued leaves in writes of up to 64 KiB.
-fn send(count: usize, role: Role, len: usize) {
-    let payload = Bytes::from(vec![7; len]);
+fn send(role: Role, payload: &Bytes, count: usize) {
     let mut end = connection(role);
     for _ in 0..count {
-        let _ = end.send_binary(payload.clone());
+        end.send_binary(payload.clone()).expect("queued");
         if end.transmit().len() >= READ {
             black_box(end.transmit()).clear();
         }
