@@ -3,6 +3,7 @@
 mod bulk;
 mod drywire_host;
 mod host;
+mod http;
 mod idle;
 mod loss;
 mod smoltcp_host;
@@ -19,11 +20,11 @@ use std::alloc::System;
 use clap::{Parser, Subcommand, ValueEnum};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
-/// Counts the bytes in use, for `idle`.
+/// Counts the bytes in use, for `idle`, and allocations, for `http`.
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// drywire beside smoltcp, and beside other crates for WebSocket.
+/// drywire beside its peers.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -40,12 +41,14 @@ enum What {
     Idle(idle::Arguments),
     /// WebSocket messages in memory, received and sent, beside other crates.
     Ws(ws::Arguments),
+    /// HTTP/1.1 in memory: exchanges, chunks, a head that drips in.
+    Http(http::Arguments),
     /// Bytes to and from the kernel's TCP through a TUN device, which it makes: best in a network namespace of its own.
     #[cfg(target_os = "linux")]
     Tun(tun::Arguments),
 }
 
-/// The implementations.
+/// The implementations of TCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Side {
     /// Packet by packet.
@@ -61,6 +64,7 @@ fn main() {
         What::Loss(arguments) => loss::run(&arguments),
         What::Idle(arguments) => idle::run(&arguments),
         What::Ws(arguments) => ws::run(&arguments),
+        What::Http(arguments) => http::run(&arguments),
         #[cfg(target_os = "linux")]
         What::Tun(arguments) => tun::run(&arguments),
     }
