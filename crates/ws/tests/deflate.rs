@@ -462,6 +462,7 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
     let mutation = prop::option::weighted(0.4, (any::<prop::sample::Index>(), any::<u8>()));
     (prop::collection::vec(message, 1..6), mutation).prop_map(|(messages, mutation)| {
         let mut sender = end(Role::Server, Parameters::default());
+        let mut wire = Vec::new();
         for (is_text, unit, pieces, repeat, compressing) in messages {
             let payload = unit.repeat(usize::from(repeat) * usize::from(repeat) / 3 + 1).into_bytes();
             sender.machine.set_compressing(compressing);
@@ -472,9 +473,10 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
                 if i == 1 {
                     sender.machine.ping("between").unwrap();
                 }
+                // All together can be more than the queue takes.
+                wire.extend(sender.sent());
             }
         }
-        let mut wire = sender.sent();
         if let Some((at, byte)) = mutation {
             let at = at.index(wire.len());
             wire[at] = byte;
