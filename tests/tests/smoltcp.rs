@@ -7,60 +7,13 @@ use std::time::Duration;
 
 use drywire::tcp::{CloseReason, Config, Event, ListenerConfig, Stack, StackConfig, StackEvent, State};
 use drywire::{Bytes, BytesMut, Instant, Rng, Seed};
+use drywire_tests::card::Card;
 use smoltcp::iface::{self, Interface, SocketHandle, SocketSet};
-use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::socket::tcp;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, IpEndpoint};
 
 const LATENCY: Duration = Duration::from_millis(10);
 const PORT: u16 = 80;
-
-/// smoltcp's network card: two queues of IP packets.
-#[derive(Default)]
-struct Card {
-    incoming: VecDeque<Vec<u8>>,
-    outgoing: VecDeque<Vec<u8>>,
-}
-
-struct Arrived(Vec<u8>);
-
-impl RxToken for Arrived {
-    fn consume<R, F: FnOnce(&[u8]) -> R>(self, read: F) -> R {
-        read(&self.0)
-    }
-}
-
-struct Leaving<'a>(&'a mut VecDeque<Vec<u8>>);
-
-impl TxToken for Leaving<'_> {
-    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, write: F) -> R {
-        let mut packet = vec![0; len];
-        let result = write(&mut packet);
-        self.0.push_back(packet);
-        result
-    }
-}
-
-impl Device for Card {
-    type RxToken<'a> = Arrived;
-    type TxToken<'a> = Leaving<'a>;
-
-    fn receive(&mut self, _: smoltcp::time::Instant) -> Option<(Arrived, Leaving<'_>)> {
-        let packet = self.incoming.pop_front()?;
-        Some((Arrived(packet), Leaving(&mut self.outgoing)))
-    }
-
-    fn transmit(&mut self, _: smoltcp::time::Instant) -> Option<Leaving<'_>> {
-        Some(Leaving(&mut self.outgoing))
-    }
-
-    fn capabilities(&self) -> DeviceCapabilities {
-        let mut capabilities = DeviceCapabilities::default();
-        capabilities.medium = Medium::Ip;
-        capabilities.max_transmission_unit = 1500;
-        capabilities
-    }
-}
 
 /// A way that takes time and loses some.
 struct Wire {
