@@ -226,6 +226,41 @@ fn law_3_nothing_is_held_for_announced_bytes() {
     assert!(server.machine.transmit().is_empty());
 }
 
+/// An application that keeps a few bytes keeps these bytes.
+#[test]
+fn law_3_little_content_keeps_no_receive_buffer_alive() {
+    for (fields, content, expected) in [
+        ("Content-Length: 99999", "0123456789", "0123456789"),
+        ("Transfer-Encoding: chunked", "5\r\nhello\r\n6\r\n world\r\n270f\r\n", "hello world"),
+        ("Transfer-Encoding: chunked", "270f\r\n0123456789", "0123456789"),
+    ] {
+        let mut server = common::server();
+        server.recv = RecvBuf::new();
+        server.recv.spare(64 * 1024);
+        server.feed(format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n{content}"));
+        server.event();
+        let server::Event::Content(piece) = server.event() else { panic!("content") };
+        assert_eq!(piece, expected);
+        assert!(piece.is_unique(), "a part of a buffer is not");
+        let whole = piece.try_into_mut().expect("of nobody else");
+        assert_eq!(whole.capacity(), expected.len());
+    }
+}
+
+#[test]
+fn large_content_is_not_copied() {
+    for framing in ["Content-Length: 4000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\nfa0\r\n"] {
+        let mut server = common::server();
+        server.feed(format!("POST / HTTP/1.1\r\nHost: a\r\n{framing}"));
+        server.event();
+        server.no_event();
+        server.feed([b'x'; 4000]);
+        let address = server.recv.as_ptr();
+        let server::Event::Content(piece) = server.event() else { panic!("content") };
+        assert_eq!((piece.as_ptr(), piece.len()), (address, 4000));
+    }
+}
+
 #[test]
 fn law_3_a_pipelining_flood_is_not_read() {
     let mut server = common::server();

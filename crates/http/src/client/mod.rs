@@ -48,7 +48,8 @@ pub enum Event {
     Informational(ResponseHead),
     /// The head of the final response, or of the 101 that switches protocols.
     Response(ResponseHead),
-    /// A piece of the response's content, never empty. How content is cut into pieces says nothing.
+    /// A piece of the response's content, never empty. Where content is cut says nothing: small chunks come joined,
+    /// large ones in parts.
     Content(Bytes),
     /// The response has arrived in full; comes exactly once for each, also where there is no content. Behind a switch
     /// of protocols there is none.

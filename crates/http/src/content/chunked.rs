@@ -1,8 +1,11 @@
 //! The chunked transfer coding, decoded (RFC 9112, 7.1).
 
+use alloc::vec::Vec;
+
+use bytes::Bytes;
 use drywire_core::RecvBuf;
 
-use super::decode::{Limits, Step, take};
+use super::decode::{COPIED, Limits, Step, take};
 use crate::head::scan::{self, Kind, Scanner};
 use crate::head::syntax;
 use crate::{Error, Fields, Lenient};
@@ -63,6 +66,11 @@ impl Default for Chunked {
 
 impl Chunked {
     pub(crate) fn decode(&mut self, recv: &mut RecvBuf, limits: &Limits) -> Result<Step, Error> {
+        if self.at == At::Size
+            && let Some(content) = self.whole_chunks(recv, limits)
+        {
+            return Ok(Step::Content(content));
+        }
         let mut used = 0;
         let mut judged = Ok(());
         while !matches!(self.at, At::Data | At::Trailers)
@@ -73,6 +81,13 @@ impl Chunked {
                 break;
             }
             used += 1;
+            if self.at == At::Size {
+                // Behind a chunk that came in pieces, whole ones may follow.
+                recv.skip(core::mem::take(&mut used));
+                if let Some(content) = self.whole_chunks(recv, limits) {
+                    return Ok(Step::Content(content));
+                }
+            }
         }
         recv.skip(used);
         judged?;
@@ -101,6 +116,31 @@ impl Chunked {
             }
             _ => Ok(Step::Blocked),
         }
+    }
+
+    /// Takes the small chunks that are here in whole, as long as there is nothing special about them, as one piece of
+    /// memory of its own. All others are left to be taken byte by byte.
+    fn whole_chunks(&mut self, recv: &mut RecvBuf, limits: &Limits) -> Option<Bytes> {
+        let (mut len, mut rest) = (0, &recv[..]);
+        while let Some((data, behind)) = small_chunk(rest, limits.chunk_line)
+            && self.announced.saturating_add(data.len() as u64) <= limits.content
+        {
+            self.announced += data.len() as u64;
+            len += data.len();
+            rest = behind;
+        }
+        if len == 0 {
+            return None;
+        }
+        let used = recv.len() - rest.len();
+        // Measured first, so that not a byte more is allocated than is handed out.
+        let (mut joined, mut chunks) = (Vec::with_capacity(len), &recv[..used]);
+        while let Some((data, behind)) = small_chunk(chunks, limits.chunk_line) {
+            joined.extend_from_slice(data);
+            chunks = behind;
+        }
+        recv.skip(used);
+        Some(joined.into())
     }
 
     /// Judges one byte of the framing around the data.
@@ -202,9 +242,79 @@ impl Chunked {
     }
 }
 
+/// The data of a whole chunk of 1 to [`COPIED`] bytes, whose size has neither leading zeros nor extensions behind it and
+/// whose line is no longer than `max_line`; and what follows the chunk.
+fn small_chunk(bytes: &[u8], max_line: usize) -> Option<(&[u8], &[u8])> {
+    let (mut size, mut len) = (0, 0);
+    loop {
+        let digit = match *bytes.get(len)? {
+            digit @ b'0'..=b'9' => digit - b'0',
+            digit @ (b'a'..=b'f' | b'A'..=b'F') => (digit | 0x20) - b'a' + 10,
+            _ => break,
+        };
+        size = size << 4 | usize::from(digit);
+        if size == 0 || size > COPIED {
+            return None;
+        }
+        len += 1;
+    }
+    let behind_line = bytes.get(len..)?.strip_prefix(b"\r\n")?;
+    let (data, [b'\r', b'\n', behind @ ..]) = behind_line.split_at_checked(size)? else { return None };
+    (len > 0 && len + 2 <= max_line).then_some((data, behind))
+}
+
 /// How many were dropped.
 fn drop_forbidden(fields: &mut Fields) -> usize {
     let all = fields.len();
     fields.spans.retain(|span| !span.known.is_forbidden_in_trailers());
     all - fields.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(input: &[u8], max: u64) -> (Vec<Bytes>, Result<(), Error>) {
+        let limits = Limits {
+            content: max,
+            chunk_line: 16,
+            chunk_extensions: 16,
+            chunk_extension_rate: 0,
+            trailers: 64,
+            trailer_fields: 4,
+            lenient: Lenient::NONE,
+        };
+        let (mut recv, mut decoder, mut pieces) = (RecvBuf::new(), Chunked::default(), Vec::new());
+        recv.extend_from_slice(input);
+        loop {
+            match decoder.decode(&mut recv, &limits) {
+                Ok(Step::Content(piece)) => pieces.push(piece),
+                Ok(Step::End { .. } | Step::Blocked) => return (pieces, Ok(())),
+                Err(error) => return (pieces, Err(error)),
+            }
+        }
+    }
+
+    #[test]
+    fn small_chunks_come_as_one_piece_and_others_by_reference() {
+        let (pieces, judged) =
+            content(b"1\r\na\r\nB\r\n0123456789x\r\n02\r\nbc\r\n3;x\r\ndef\r\n2\r\ngh\r\n0\r\n\r\n", 99);
+        assert_eq!(pieces, ["a0123456789x", "bc", "def", "gh"]);
+        assert_eq!(judged, Ok(()));
+    }
+
+    #[test]
+    fn what_is_right_in_front_of_a_fault_comes_first() {
+        for (input, error) in [
+            (&b"2\r\nab\r\n1\r\nc\r\n3\r\ndef\r\n"[..], Error::ContentTooLarge),
+            (b"2\r\nab\r\n1\r\nc\r\nx", Error::InvalidChunkSize),
+            (b"2\r\nab\r\n1\r\nc\r\n1\n", Error::BareLf),
+            (b"2\r\nab\r\n1\r\nc\r\n00000000000000001\r\n", Error::ChunkExtensionsTooLong),
+        ] {
+            let (pieces, judged) = content(input, 5);
+            assert_eq!((pieces.concat(), judged), (b"abc".to_vec(), Err(error)));
+        }
+        // The data is not followed by a line end.
+        assert_eq!(content(b"2\r\nab\r\n1\r\ncd\r\n", 5).1, Err(Error::MissingChunkEnd));
+    }
 }

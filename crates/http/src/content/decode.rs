@@ -7,6 +7,10 @@ use super::chunked::Chunked;
 use crate::head::facts::Framing;
 use crate::{Error, Lenient, Trailers};
 
+/// Pieces up to this size are copied out of the receive buffer, all of which a few bytes would else keep alive; and
+/// chunks up to this size are joined, since an event for each would cost more than the copy.
+pub(super) const COPIED: usize = 2048;
+
 /// Limits on content.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -70,7 +74,7 @@ impl Decoder {
             Self::Length(0) => Ok(Step::end()),
             Self::Length(missing) => Ok(take(missing, recv).map_or(Step::Blocked, Step::Content)),
             Self::Chunked(chunked) => chunked.decode(recv, limits),
-            Self::UntilClose if !recv.is_empty() => Ok(Step::Content(recv.take(usize::MAX))),
+            Self::UntilClose if !recv.is_empty() => Ok(Step::Content(piece(recv, usize::MAX))),
             Self::UntilClose if recv.is_end_of_stream() => Ok(Step::end()),
             Self::UntilClose => Ok(Step::Blocked),
         }
@@ -85,12 +89,17 @@ impl Decoder {
     }
 }
 
-/// Takes what is there of `missing` bytes, without a copy.
+/// Takes what is there of `missing` bytes.
 pub(super) fn take(missing: &mut u64, recv: &mut RecvBuf) -> Option<Bytes> {
     if recv.is_empty() {
         return None;
     }
-    let piece = recv.take(usize::try_from(*missing).unwrap_or(usize::MAX));
+    let piece = piece(recv, usize::try_from(*missing).unwrap_or(usize::MAX));
     *missing -= piece.len() as u64;
     Some(piece)
+}
+
+/// Takes the first `max` bytes, or all if there are fewer; a large piece without a copy.
+fn piece(recv: &mut RecvBuf, max: usize) -> Bytes {
+    if max.min(recv.len()) <= COPIED { recv.take_copied(max) } else { recv.take(max) }
 }

@@ -36,7 +36,7 @@ impl RequestHead {
     pub fn into_request(self) -> Result<http::Request<()>, http::Error> {
         let mut request = http::Request::new(());
         *request.method_mut() = http::Method::from_bytes(self.method().as_bytes())?;
-        *request.uri_mut() = self.target().parse()?;
+        *request.uri_mut() = http::Uri::from_maybe_shared(self.target_bytes())?;
         *request.version_mut() = self.version().into();
         *request.headers_mut() = self.field_section().to_header_map()?;
         Ok(request)

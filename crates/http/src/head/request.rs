@@ -50,6 +50,12 @@ impl RequestHead {
         text(slice(&self.fields.bytes, self.line.target, self.line.target_len))
     }
 
+    /// The request target as a piece that shares this head's memory.
+    #[cfg(feature = "http")]
+    pub(crate) fn target_bytes(&self) -> bytes::Bytes {
+        self.fields.bytes.slice_ref(slice(&self.fields.bytes, self.line.target, self.line.target_len))
+    }
+
     /// Which of the four forms the target has.
     pub fn target_form(&self) -> TargetForm {
         self.line.form

@@ -39,7 +39,8 @@ use state::Input;
 pub enum Event {
     /// The head of a request. The next one comes only after this one's response has ended.
     Request(RequestHead),
-    /// A piece of the request's content, never empty. How content is cut into pieces says nothing.
+    /// A piece of the request's content, never empty. Where content is cut says nothing: small chunks come joined,
+    /// large ones in parts.
     Content(Bytes),
     /// The request has arrived in full; comes exactly once for each that does, also where there is no content.
     End(Trailers),
