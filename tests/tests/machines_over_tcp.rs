@@ -70,7 +70,7 @@ impl Echo {
                 self.ended = true;
                 self.go_on(http);
             }
-            server::Event::PeerEnded => {}
+            server::Event::PeerEnded | server::Event::Ready => {}
         }
     }
 

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use common::{Client, client, client_with};
 use drywire_core::Close;
@@ -207,6 +209,7 @@ fn rfc9112_9_3_persistence_of_responses() {
         client.event();
         assert_eq!(client.machine.is_ready(), persists, "{response}");
         if !persists {
+            assert_eq!(client.event(), Event::Closed);
             client.no_event();
             assert_eq!(&client.recv[..], b"later", "law 7");
             assert_eq!(client.close(), Some(Close::Both));
@@ -319,10 +322,59 @@ fn rfc9112_9_2_an_unrequested_response_is_an_error() {
 #[test]
 fn the_server_may_close_between_exchanges() {
     let mut client = client();
-    client.feed_end().no_event();
+    assert_eq!(client.feed_end().event(), Event::Closed);
+    client.no_event();
     assert_eq!(client.close(), Some(Close::Both));
     assert!(!client.machine.is_ready());
     assert_eq!(client.machine.send_request(&GET, Length::Known(0)), Err(CommandError::Closed));
+}
+
+/// Whatever ends the connection in order; an error or a switch of protocols says so itself.
+#[test]
+fn the_end_of_the_connection_is_told_once() {
+    const LAST: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let ends: [fn() -> Client; 5] = [
+        || {
+            let mut idle = client();
+            idle.feed_end();
+            idle
+        },
+        || {
+            let mut answered = asking("GET", HOST);
+            answered.feed(LAST);
+            head(&mut answered);
+            assert!(matches!(answered.event(), Event::End(_)));
+            answered
+        },
+        || {
+            let mut idle = client_with(Config { idle_timeout: Some(Duration::from_secs(1)), ..Config::default() });
+            idle.expire();
+            idle
+        },
+        || {
+            let mut idle = client();
+            idle.machine.shutdown();
+            idle
+        },
+        || {
+            let mut given_up = client();
+            given_up.machine.abort();
+            given_up
+        },
+    ];
+    for end in ends {
+        let mut client = end();
+        assert_eq!(client.event(), Event::Closed);
+        client.no_event();
+        client.feed_end().no_event();
+    }
+
+    let mut client = asking("GET", HOST);
+    client.feed_end();
+    assert_eq!(client.error(), Error::NoResponse);
+    let mut client = asking("GET", &[("Host", "a"), ("Upgrade", "x")]);
+    client.feed("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n").event();
+    client.feed_end().no_event();
 }
 
 #[test]

@@ -93,6 +93,7 @@ fn rfc9110_10_1_1_a_final_status_instead_keeps_the_content_back() {
         assert!(matches!(client.event(), Event::End(_)));
         // The server still waits for the announced content: no request can follow.
         assert_eq!(client.close(), Some(Close::Both));
+        assert_eq!(client.event(), Event::Closed);
         client.no_event();
     }
 }

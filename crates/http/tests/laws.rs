@@ -300,6 +300,7 @@ fn a_client_and_a_server_as_a_pair() {
                     server::Event::Content(content) => server.machine.send_content(content).unwrap(),
                     server::Event::End(_) => server.machine.finish(None).unwrap(),
                     server::Event::PeerEnded => unreachable!(),
+                    server::Event::Ready => {}
                 }
             }
             client.feed(server.machine.transmit().pop(step));

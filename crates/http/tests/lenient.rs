@@ -26,7 +26,7 @@ fn outcome(input: &str, lenient: Lenient) -> Result<String, Error> {
                     Event::Request(head) => writeln!(seen, "{head:#}").unwrap(),
                     Event::Content(content) => seen += std::str::from_utf8(&content).unwrap(),
                     Event::End(trailers) => write!(seen, "\n{trailers}").unwrap(),
-                    Event::PeerEnded => unreachable!(),
+                    Event::PeerEnded | Event::Ready => unreachable!(),
                 }
             }
         }

@@ -178,6 +178,7 @@ fn shutdown_waits_for_the_whole_pipeline() {
         client.event();
         client.event();
     }
+    assert_eq!(client.event(), Event::Closed);
     client.no_event();
     assert_eq!(client.close(), Some(Close::Both));
 }

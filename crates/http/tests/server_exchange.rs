@@ -592,6 +592,49 @@ fn the_end_of_a_peer_that_waits_for_its_response_is_told() {
 }
 
 #[test]
+fn the_end_of_each_exchange_but_the_last_is_told() {
+    let mut server = server_with(Config { tell_ready: true, send_high_water: 100, ..Config::default() });
+    let content = Bytes::from(vec![b'x'; 5000]);
+    server.feed(GET);
+    server.event();
+    server.event();
+    server.machine.respond(&OK, Length::Known(5000)).unwrap();
+    server.no_event();
+    server.machine.send_content(content).unwrap();
+    server.machine.finish(None).unwrap();
+    server.no_event();
+    server.sent();
+    assert_eq!(server.event(), Event::Ready, "when there is room for another response");
+    server.no_event();
+
+    // The response first, then the rest of the request.
+    server.feed("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n");
+    server.event();
+    server.machine.respond(&OK, Length::Known(0)).unwrap();
+    server.machine.finish(None).unwrap();
+    server.sent();
+    server.no_event();
+    server.feed("abc");
+    assert!(matches!(server.event(), Event::End(_)));
+    assert_eq!(server.event(), Event::Ready);
+
+    for last in ["GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"] {
+        let mut server = server_with(Config { tell_ready: true, ..Config::default() });
+        server.feed(last).event();
+        server.event();
+        server.machine.respond(&OK, Length::Known(0)).unwrap();
+        server.machine.finish(None).unwrap();
+        server.no_event();
+        assert_eq!(server.machine.state(), State::Closing);
+    }
+    let mut server = server_with(Config { tell_ready: true, ..Config::default() });
+    server.feed(UPGRADE).event();
+    server.event();
+    server.machine.upgrade(&PlainResponse::new(101, &[("Upgrade", "websocket")])).unwrap();
+    server.no_event();
+}
+
+#[test]
 fn rfc9110_6_5_1_trailers_are_sent_to_who_keeps_them() {
     let trailers = Fields::new([("X-Sum", "1")]).unwrap();
     for (te, kept) in

@@ -44,7 +44,7 @@ fn accepted(fields: &str, content: &str) -> Vec<u8> {
         match server.event() {
             Event::Content(piece) => received.extend_from_slice(&piece),
             Event::End(_) => break,
-            Event::Request(_) | Event::PeerEnded => panic!(),
+            Event::Request(_) | Event::PeerEnded | Event::Ready => panic!(),
         }
     }
     server.no_event();

@@ -195,6 +195,7 @@ fn a_client_waits_for_content_and_between_requests_as_long_as_configured() {
     assert_eq!(client.machine.poll_timeout(), Some(Instant::from_secs(7)));
     client.expire();
     assert_eq!(client.close(), Some(Close::Both));
+    assert_eq!(client.event(), client::Event::Closed);
     client.no_event();
 }
 

@@ -183,7 +183,8 @@ impl StreamMachine for Client {
                 Err(error) => return Err(self.fail(error.into())),
             };
             let response = match event {
-                None => return Ok(None),
+                // That the connection closes is told by `demand`.
+                None | Some(http::client::Event::Closed) => return Ok(None),
                 Some(http::client::Event::Informational(_)) => continue,
                 Some(http::client::Event::Response(response)) => response,
                 Some(http::client::Event::Content(piece)) => return Ok(Some(Event::Content(piece))),

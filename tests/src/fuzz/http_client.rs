@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use drywire::http::client::{Config, Connection, Event};
-use drywire::http::{Error, Length, Lenient, PlainRequest};
+use drywire::http::{Error, Fields, Length, Lenient, PlainRequest, PreparedRequest};
 use drywire::{Instant, RecvBuf, StreamMachine};
 
 use super::{Splits, everything_overlooked};
@@ -79,6 +79,7 @@ fn pump(connection: &mut Connection, recv: &mut RecvBuf, mode: u8, trace: &mut T
                     trace.seen.extend_from_slice(format!("\u{3}{trailers}").as_bytes());
                     ask(connection, mode, trace);
                 }
+                Event::Closed => trace.seen.push(4),
             },
             Ok(None) => return,
             Err(error) => {
@@ -107,7 +108,15 @@ fn ask(connection: &mut Connection, mode: u8, trace: &mut Trace) {
     };
     let length = if method == "POST" { Length::Unknown } else { Length::Known(0) };
     for _ in 0..4 {
-        if connection.send_request(&PlainRequest::new(method, target, fields), length).is_err() {
+        let request = PlainRequest::new(method, target, fields);
+        // Each in its own way: as it is, from a prepared head, from a list of fields.
+        let sent = match trace.asked % 3 {
+            0 => connection.send_request(&request, length),
+            1 => PreparedRequest::new(&request, length).and_then(|prepared| connection.send_prepared(&prepared)),
+            _ => Fields::new(fields.iter().copied())
+                .and_then(|fields| connection.send_request(&(method, target, &fields), length)),
+        };
+        if sent.is_err() {
             return;
         }
         trace.asked += 1;

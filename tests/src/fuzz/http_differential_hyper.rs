@@ -122,7 +122,7 @@ fn our_requests(input: &[u8]) -> (Vec<Request>, Option<Error>) {
                 machine.respond(&PlainResponse::new(400, &[]), Length::Known(0)).expect("a response");
                 machine.finish(None).expect("its end");
             }
-            Ok(Some(server::Event::PeerEnded)) => {}
+            Ok(Some(server::Event::PeerEnded | server::Event::Ready)) => {}
             Ok(None) if machine.transmit().is_empty() => return (requests, None),
             Ok(None) => {}
             Err(error) => return (requests, Some(error)),

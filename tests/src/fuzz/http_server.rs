@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use drywire::http::server::{Config, Connection, Event};
-use drywire::http::{Error, Length, Lenient, PlainResponse};
+use drywire::http::{CommandError, Error, Fields, Length, Lenient, PlainResponse, PreparedResponse};
 use drywire::{Instant, RecvBuf, SendQueue, StreamMachine};
 
 use super::{Splits, everything_overlooked};
@@ -23,6 +23,7 @@ fn config(mode: u8) -> Config {
         send_high_water: 500,
         drain_limit: 100,
         linger_limit: u64::MAX,
+        tell_ready: true,
         ..Config::default()
     }
 }
@@ -77,6 +78,7 @@ fn pump(connection: &mut Connection, recv: &mut RecvBuf, mode: u8, trace: &mut T
                     Event::Content(content) => trace.seen.extend_from_slice(content),
                     Event::End(trailers) => trace.seen.extend_from_slice(format!("\u{2}{trailers}").as_bytes()),
                     Event::PeerEnded => trace.seen.push(3),
+                    Event::Ready => trace.seen.push(4),
                 }
                 react(connection, event, mode);
             }
@@ -95,9 +97,18 @@ fn pump(connection: &mut Connection, recv: &mut RecvBuf, mode: u8, trace: &mut T
     take(connection.transmit(), &mut trace.sent);
 }
 
+/// Begins a 200; how its head comes about shows in no other way, and follows from what there is to answer.
+fn respond(connection: &mut Connection, length: Length, kind: usize) -> Result<(), CommandError> {
+    let ok = PlainResponse::new(200, &[("Server", "fuzz")]);
+    match kind % 3 {
+        0 => connection.respond(&ok, length),
+        1 => connection.respond(&(200, &Fields::new([("Server", "fuzz")])?), length),
+        _ => connection.respond_prepared(&PreparedResponse::new(&ok, length)?, None),
+    }
+}
+
 fn react(connection: &mut Connection, event: Event, mode: u8) {
     let has = |bit: u8| mode >> bit & 1 == 1;
-    let ok = PlainResponse::new(200, &[("Server", "fuzz")]);
     match event {
         Event::Request(head) => {
             if has(6) {
@@ -116,7 +127,7 @@ fn react(connection: &mut Connection, event: Event, mode: u8) {
                     _ => Length::Known(0),
                 };
                 // 2xx to a CONNECT with content has to wait for its end.
-                let _ = connection.respond(&ok, length);
+                let _ = respond(connection, length, head.target().len());
                 if has(5) {
                     let _ = connection.finish(None);
                 }
@@ -129,14 +140,14 @@ fn react(connection: &mut Connection, event: Event, mode: u8) {
             }
         }
         Event::End(trailers) => {
-            if connection.respond(&ok, Length::Unknown).is_ok() {
+            if respond(connection, Length::Unknown, usize::from(mode)).is_ok() {
                 let _ = connection.send_content(Bytes::from_static(b"content"));
             }
             if connection.finish(Some(&trailers)).is_err() && connection.finish(None).is_err() && has(6) {
                 connection.shutdown();
             }
         }
-        Event::PeerEnded => {}
+        Event::PeerEnded | Event::Ready => {}
     }
 }
 

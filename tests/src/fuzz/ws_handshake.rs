@@ -48,7 +48,7 @@ fn serve(mode: u8, pieces: &mut dyn Iterator<Item = &[u8]>) -> Trace {
                     log.push(format!("{answer:?}"));
                     verdict = Some(answer);
                 }
-                Ok(Some(server::Event::Content(_) | server::Event::PeerEnded)) => {}
+                Ok(Some(server::Event::Content(_) | server::Event::PeerEnded | server::Event::Ready)) => {}
                 Ok(Some(server::Event::End(_))) => {
                     match verdict.take().expect("a request before its end") {
                         // What is accepted can be answered with a switch of protocols.

@@ -70,6 +70,7 @@ pub(super) fn serve(mut source: Source, sink: &mut Sink, application: &impl Appl
                     connection.finish(None).expect("all content was sent");
                 }
                 Event::PeerEnded => unreachable!("it sends on"),
+                Event::Ready => {}
             }
         }
         while !connection.transmit().is_empty() {

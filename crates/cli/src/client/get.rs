@@ -81,7 +81,7 @@ impl Application<Connection> for Fetch {
         match event {
             Event::Informational(head) | Event::Response(head) => self.head(&head),
             Event::Content(content) => self.out.write_all(&content).map_err(cannot_write)?,
-            Event::End(_) => {
+            Event::End(_) | Event::Closed => {
                 self.out.flush().map_err(cannot_write)?;
                 return Ok(ControlFlow::Break(()));
             }

@@ -106,6 +106,7 @@ impl StreamMachine for HttpSession {
                 Some(HttpEvent::Content(content)) => self.content(now, content),
                 Some(HttpEvent::End(_)) => self.end(now),
                 Some(HttpEvent::PeerEnded) => self.peer_ended(now),
+                Some(HttpEvent::Ready) => {}
             }
         }
     }

@@ -112,6 +112,7 @@ impl Script {
                 self.diagram.arrival(cx.now(), Side::Client, Kind::Content, text);
             }
             HttpEvent::End(_) => self.next_exchange(cx),
+            HttpEvent::Closed => {}
         }
     }
 

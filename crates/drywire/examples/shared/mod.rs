@@ -29,7 +29,7 @@ impl Echo {
                 http.finish(None)?;
             }
             // The response has been queued by then.
-            Event::PeerEnded => {}
+            Event::PeerEnded | Event::Ready => {}
         }
         Ok(())
     }

@@ -54,6 +54,9 @@ pub enum Event {
     /// The response has arrived in full; comes exactly once for each, also where there is no content. Behind a switch
     /// of protocols there is none.
     End(Trailers),
+    /// The connection has ended in order and takes no more requests: behind its last exchange, by the server between two
+    /// exchanges, by the idle timeout, or as the caller asked. Comes once and last; not behind an error or a switch of protocols.
+    Closed,
 }
 
 /// The client's side of one connection: one exchange after the other, or some in a pipeline.
@@ -79,6 +82,8 @@ pub struct Connection {
     aborted: bool,
     /// The caller wants to end behind the running exchanges.
     shutdown: bool,
+    /// The caller knows that the connection has ended.
+    end_told: bool,
 
     intake: Intake,
     encoder: Encoder,
@@ -117,6 +122,7 @@ impl Connection {
             error: None,
             aborted: false,
             shutdown: false,
+            end_told: false,
             intake: Intake::new(Kind::Response),
             encoder: Encoder::Idle,
             exchanges: VecDeque::new(),

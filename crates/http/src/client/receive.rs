@@ -31,12 +31,12 @@ impl Connection {
             // RFC 9112, 9.2: what comes unasked is no response, and the connection is not to be used further.
             State::Idle if !recv.is_empty() => Err(Error::UnrequestedResponse),
             State::Idle => {
-                if recv.is_finished() {
-                    self.go(Input::PeerEnded);
-                }
                 recv.release();
                 self.transmit.release();
                 self.held.release();
+                if recv.is_finished() {
+                    return Ok(self.end());
+                }
                 self.intake.starve();
                 Ok(None)
             }
@@ -55,17 +55,20 @@ impl Connection {
                 }
                 Step::Blocked => self.intake.starve_inside(recv),
             },
-            State::Answered => {
-                if recv.is_finished() {
-                    self.go(Input::PeerEnded);
-                }
-                Ok(None)
-            }
+            State::Answered if recv.is_finished() => Ok(self.end()),
+            State::Answered => Ok(None),
             // RFC 9112, 9.6: requests in the pipeline behind the last response are not going to be answered.
             State::Closed if !self.exchanges.is_empty() && !self.aborted => Err(Error::NoResponse),
             // Nothing is parsed behind the end.
-            State::Upgraded | State::Closed => Ok(None),
+            State::Closed => Ok(self.end()),
+            State::Upgraded => Ok(None),
         }
+    }
+
+    /// The connection has ended, which is told once.
+    fn end(&mut self) -> Option<Event> {
+        self.go(Input::PeerEnded);
+        (!core::mem::replace(&mut self.end_told, true)).then_some(Event::Closed)
     }
 
     fn begin_response(&mut self, recv: &mut RecvBuf) -> Result<Event, Error> {

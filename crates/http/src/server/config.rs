@@ -49,6 +49,8 @@ pub struct Config {
     pub drain_limit: u64,
     /// Bytes that are dropped while lingering, so that the peer gets to see the last response; 16 MiB by default.
     pub linger_limit: u64,
+    /// Whether [`Event::Ready`](super::Event::Ready) is told; not by default. Few servers ask, and it costs every exchange a poll.
+    pub tell_ready: bool,
     /// How long a connection may wait for the first byte of a request, 60 s by default. Then it closes.
     pub idle_timeout: Option<Duration>,
     /// How long a head may take from its first byte on, 30 s by default. Then 408.
@@ -86,6 +88,7 @@ impl Default for Config {
             receive_high_water: 64 * 1024,
             drain_limit: 256 * 1024,
             linger_limit: 16 * 1024 * 1024,
+            tell_ready: false,
             idle_timeout: Some(Duration::from_secs(60)),
             head_timeout: Some(Duration::from_secs(30)),
             content_timeout: Some(Duration::from_secs(30)),

@@ -47,6 +47,10 @@ pub enum Event {
     /// The peer has ended its direction while it waits for its response: it has gone, or still reads. Comes at most
     /// once, and says whether a response that takes long is worth the wait; without one, the connection just closes.
     PeerEnded,
+    /// The exchange is over in both directions and the next request may come: what belonged to it can be let go. Comes only
+    /// with [`tell_ready`](Config::tell_ready), once behind each exchange, as soon as the send queue has room for another
+    /// response; not behind the last exchange of a connection.
+    Ready,
 }
 
 /// The server's side of one connection.
@@ -70,6 +74,8 @@ pub struct Connection {
     shutdown: bool,
     /// The caller knows that the peer has ended.
     end_told: bool,
+    /// The end of an exchange is still to be told.
+    ready_is_due: bool,
 
     intake: Intake,
     /// Empty lines in front of the request.
@@ -125,6 +131,7 @@ impl Connection {
             aborted: false,
             shutdown: false,
             end_told: false,
+            ready_is_due: false,
             intake: Intake::new(Kind::Request),
             empty_lines: 0,
             dropped: 0,
@@ -192,6 +199,7 @@ impl Connection {
             if self.shutdown {
                 return self.go(Input::Ended);
             }
+            self.ready_is_due = self.config.tell_ready;
         }
         true
     }

@@ -34,6 +34,9 @@ impl Connection {
                     if self.transmit.is_full() {
                         return Ok(None);
                     }
+                    if core::mem::take(&mut self.ready_is_due) {
+                        return Ok(Some(Event::Ready));
+                    }
                     self.skip_empty_lines(recv)?;
                     if recv.is_finished() {
                         self.go(Input::PeerEnded);

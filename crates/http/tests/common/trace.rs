@@ -96,6 +96,7 @@ pub(crate) fn of_server(pieces: &[&[u8]], end_apart: bool, mode: Mode) -> Trace 
         max_field_line: 90,
         max_content: 1000,
         send_high_water: 300,
+        tell_ready: true,
         ..server::Config::default()
     };
     let mut machine = server::Connection::new(Instant::ORIGIN, config);
@@ -140,6 +141,7 @@ pub(crate) fn of_server(pieces: &[&[u8]], end_apart: bool, mode: Mode) -> Trace 
             let _ = machine.finish(None);
         }
         server::Event::PeerEnded => trace.see("peer ended".to_owned()),
+        server::Event::Ready => trace.see("ready".to_owned()),
     });
     trace.see(format!("{:?}", machine.state()));
     let sent = String::from_utf8_lossy(&trace.sent).replace("HTTP/1.1 100 Continue\r\n\r\n", "");
@@ -188,6 +190,7 @@ pub(crate) fn of_client(pieces: &[&[u8]], end_apart: bool, mode: Mode) -> Trace 
             trace.see(format!("trailers {trailers}"));
             ask(machine);
         }
+        client::Event::Closed => trace.see("closed".to_owned()),
     });
     trace.see(format!("{:?}", machine.state()));
     trace

@@ -157,6 +157,7 @@ fn of_server(case: &Case, pieces: &[&[u8]], words: &[&str]) -> Vec<String> {
                 }
             }
             Some(server::Event::PeerEnded) => lines.push("peer ended".to_owned()),
+            Some(server::Event::Ready) => lines.push("ready".to_owned()),
             None => {}
         }
         lines.statuses(machine.transmit());
@@ -203,6 +204,7 @@ fn of_client(case: &Case, pieces: &[&[u8]], mut asks: Vec<&str>) -> Vec<String> 
                 lines.push("end".to_owned());
                 lines.fields(&trailers);
             }
+            Some(client::Event::Closed) => lines.push("closed".to_owned()),
             None => {}
         }
         if machine.is_ready()
