@@ -27,6 +27,9 @@
 //! | `tun` | a stack of our own TCP on a TUN device of Linux, one thread | `tun` |
 //! | `sim` | a seeded network with virtual time | `sim` |
 //!
+//! Without any feature it needs no standard library, only an allocator: the machines, with neither compression nor the types of
+//! the `http` crate, which come with every other feature.
+//!
 //! # A server in the simulator, from first byte to close
 //!
 //! Nothing in here is a mock: with another driver the same machines serve real sockets.
@@ -64,6 +67,8 @@
 //! # }
 //! ```
 
+#![no_std]
+
 #[doc(inline)]
 pub use drywire_core::{
     Buf, BufMut, Bytes, BytesMut, Close, Demand, Either, Instant, RecvBuf, Rng, Seed, SendQueue, StreamMachine,
@@ -93,3 +98,8 @@ struct FrontPage;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide/README.md")]
 struct Guide;
+
+/// Compiles and runs the examples of the guide's page on other runtimes.
+#[cfg(all(doctest, feature = "driver"))]
+#[doc = include_str!("../../../docs/guide/other-runtimes.md")]
+struct OtherRuntimes;
