@@ -37,6 +37,8 @@ pub(crate) enum Runtime {
     Tokio,
     /// Threads on std::net.
     Std,
+    /// A readiness loop, one thread (servers only).
+    Poll,
     /// Our own TCP on a TUN device, one thread (Linux).
     Tun,
 }

@@ -21,7 +21,8 @@
 //! # In scope
 //!
 //! [`Engine`], [`Wire`] and the [`Config`] of a connection; for servers the limits ([`ServerConfig`]), when to accept
-//! ([`Acceptance`]) and how to stop ([`ShutdownHandle`]).
+//! ([`Acceptance`]) and how to stop ([`ShutdownHandle`]); for many connections on one thread whose turn it is
+//! ([`Schedule`]), who was woken ([`Wakes`]), and what stands between an engine and its socket ([`Layer`]).
 //!
 //! # Out of scope
 //!
@@ -106,14 +107,22 @@ mod accept;
 mod config;
 mod engine;
 mod error;
+mod schedule;
+mod served;
 mod shutdown;
 mod turn;
+mod wakes;
 mod wire;
+mod with;
 
 pub use accept::{Acceptance, Admission};
 pub use config::{Config, ServerConfig};
 pub use engine::Engine;
 pub use error::DriveError;
+pub use schedule::{Place, Schedule};
+pub use served::Served;
 pub use shutdown::{Registration, ShutdownHandle};
 pub use turn::{EventResult, Parts, Turn, TurnResult};
-pub use wire::{Interest, Wire};
+pub use wakes::Wakes;
+pub use wire::{Interest, Layer, Plain, Wire};
+pub use with::With;

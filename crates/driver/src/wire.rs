@@ -61,3 +61,61 @@ pub struct Interest {
     /// Until a write, a flush or a shutdown that could not go on could.
     pub write: bool,
 }
+
+/// What stands between an engine and the socket below: nothing ([`Plain`]), or encryption.
+///
+/// A readiness loop has one for each connection, beside the engine, since a wire lives for one turn only.
+pub trait Layer {
+    /// The wire that the engine sees, over that of the socket.
+    ///
+    /// Where it is pending, a call on `socket` was: the loop comes back at the next edge of either direction.
+    fn wire<W: Wire>(&mut self, socket: &mut W) -> impl Wire;
+}
+
+/// Nothing between an engine and its socket.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Plain;
+
+impl Layer for Plain {
+    fn wire<W: Wire>(&mut self, socket: &mut W) -> impl Wire {
+        socket
+    }
+}
+
+impl<W: Wire + ?Sized> Wire for &mut W {
+    fn read(&mut self, room: &mut [u8]) -> Poll<io::Result<usize>> {
+        (**self).read(room)
+    }
+
+    fn read_buf(&mut self, recv: &mut RecvBuf, max: usize) -> Poll<io::Result<usize>> {
+        (**self).read_buf(recv, max)
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        (**self).write_vectored(pieces)
+    }
+
+    fn write_queue(&mut self, queue: &mut SendQueue) -> Poll<io::Result<usize>> {
+        (**self).write_queue(queue)
+    }
+
+    fn flush(&mut self) -> Poll<io::Result<()>> {
+        (**self).flush()
+    }
+
+    fn shutdown_write(&mut self) -> Poll<io::Result<()>> {
+        (**self).shutdown_write()
+    }
+
+    fn abort(&mut self) {
+        (**self).abort();
+    }
+
+    fn now(&self) -> Instant {
+        (**self).now()
+    }
+
+    fn take_woken(&mut self) -> bool {
+        (**self).take_woken()
+    }
+}

@@ -1,4 +1,4 @@
-//! Drives any [`StreamMachine`](drywire_core::StreamMachine) on blocking threads, one a connection.
+//! Drives any [`StreamMachine`](drywire_core::StreamMachine) on blocking threads, one a connection, or many on one thread.
 //!
 //! A [`Driver`] owns a machine, a [`Transport`], the receive buffer and the clock. It knows nothing of any protocol:
 //! it moves bytes and time between the two, and hands out the machine's events. Commands go to the machine itself,
@@ -21,11 +21,11 @@
 //!
 //! [`Driver`] and its [`Config`]; TCP through [`connect`] and [`TcpTransport`]; [`Server`], a thread for each
 //! connection with a limit, a back-off and a graceful end ([`ShutdownHandle`]); [`Transport`] for everything else that
-//! carries bytes.
+//! carries bytes. In [`poll`]: many connections on one thread.
 //!
 //! # Out of scope
 //!
-//! Protocols. Many connections on one thread. Name resolution beyond the system's.
+//! Protocols. Name resolution beyond the system's.
 //!
 //! # An echo server and its client
 //!
@@ -93,6 +93,7 @@
 
 mod clock;
 mod driver;
+pub mod poll;
 mod server;
 mod tcp;
 mod transport;

@@ -1,21 +1,19 @@
 //! Connections of both directions, all on one thread.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use drywire_core::{BytesMut, Instant, RecvBuf, StreamMachine};
-use drywire_driver::Engine;
+use drywire_driver::{Engine, Place, Schedule, Wakes};
 use drywire_tcp::{
     CloseReason, Config as TcpConfig, Connection, ConnectionHandle, ListenerConfig, ListenerHandle, OpenError, Stack,
     StackEvent, State, Transmit,
 };
 
-use crate::wake::Wakes;
 use crate::wire::ConnectionWire;
 use crate::{Config, Device, DriveError, Parts, Turn};
 
@@ -94,11 +92,9 @@ pub struct Host<D, M: StreamMachine> {
     stack: Stack,
     config: HostConfig,
     listeners: Vec<ListenerHandle>,
-    wakes: Arc<Wakes>,
+    wakes: Wakes<ConnectionHandle>,
     connections: BTreeMap<ConnectionHandle, Box<Conn<M>>>,
-    deadlines: BTreeSet<(Instant, ConnectionHandle)>,
-    /// The connections that may have something to do, each once.
-    due: VecDeque<ConnectionHandle>,
+    schedule: Schedule<ConnectionHandle>,
     /// What was told as incoming with the last event.
     offered: Option<ConnectionHandle>,
     /// When the device was last looked at.
@@ -162,10 +158,7 @@ struct Conn<M: StreamMachine> {
     connected: bool,
     closed: Option<CloseReason>,
     woken: bool,
-    /// It stands in the list of those that may have something to do.
-    due: bool,
-    /// Where it stands in the list of deadlines.
-    deadline: Option<Instant>,
+    place: Place,
 }
 
 impl<D: Device, M: StreamMachine> Host<D, M> {
@@ -189,8 +182,7 @@ impl<D: Device, M: StreamMachine> Host<D, M> {
             config,
             listeners,
             connections: BTreeMap::new(),
-            deadlines: BTreeSet::new(),
-            due: VecDeque::new(),
+            schedule: Schedule::new(),
             offered: None,
             more: true,
             packets: BytesMut::new(),
@@ -239,7 +231,7 @@ impl<D: Device, M: StreamMachine> Host<D, M> {
     fn insert(&mut self, handle: ConnectionHandle, peer: SocketAddr, machine: M, connected: bool) {
         let config = self.config.driver.clone();
         let (engine, ()) = Engine::from_parts(Parts { machine, transport: (), recv: RecvBuf::new(), config });
-        let conn = Conn { engine, peer, connected, closed: None, woken: false, due: false, deadline: None };
+        let conn = Conn { engine, peer, connected, closed: None, woken: false, place: Place::default() };
         self.connections.insert(handle, Box::new(conn));
         // It may have received something, or even ended, while it waited.
         self.mark_due(handle);
@@ -285,7 +277,7 @@ impl<D: Device, M: StreamMachine> Host<D, M> {
     /// Takes what the device has, after waiting for it if need be, and finds out who is concerned.
     fn exchange(&mut self, until: Option<Instant>) -> io::Result<()> {
         if !self.more {
-            let deadlines = [self.stack.poll_timeout(), self.deadlines.first().map(|first| first.0), until];
+            let deadlines = [self.stack.poll_timeout(), self.schedule.next_deadline(), until];
             self.device.park(deadlines.into_iter().flatten().min())?;
         }
         let now = self.device.now();
@@ -304,14 +296,10 @@ impl<D: Device, M: StreamMachine> Host<D, M> {
         for handle in self.wakes.take() {
             self.wake(handle);
         }
-        while let Some(&(due, handle)) = self.deadlines.first()
-            && due <= now
-        {
-            self.deadlines.pop_first();
+        while let Some(handle) = self.schedule.expire(now) {
             if let Some(conn) = self.connections.get_mut(&handle) {
-                conn.deadline = None;
+                self.schedule.reconsider(handle, &mut conn.place, conn.engine.deadline(), now);
             }
-            self.mark_due(handle);
         }
         self.take_news();
         Ok(())
@@ -320,9 +308,9 @@ impl<D: Device, M: StreamMachine> Host<D, M> {
     /// Serves the connections that may have something to do, up to the first that has something to tell.
     fn serve(&mut self) -> Option<HostEvent<M>> {
         loop {
-            let handle = *self.due.front()?;
+            let handle = self.schedule.first()?;
             let Some(conn) = self.connections.get_mut(&handle) else {
-                self.due.pop_front();
+                self.schedule.skip();
                 continue;
             };
             if conn.engine.is_closed() {
@@ -330,7 +318,7 @@ impl<D: Device, M: StreamMachine> Host<D, M> {
                 continue;
             }
             let Some(connection) = self.stack.connection_mut(handle) else {
-                self.due.pop_front();
+                self.schedule.skip();
                 continue;
             };
             if !conn.connected && !matches!(connection.state(), State::SynSent | State::SynReceived | State::Closed) {
@@ -342,14 +330,7 @@ impl<D: Device, M: StreamMachine> Host<D, M> {
             if let Poll::Ready(turn) = engine.poll_turn(&mut wire) {
                 return Some(HostEvent::Turn(handle, turn));
             }
-            self.due.pop_front();
-            conn.due = false;
-            let next = conn.engine.deadline();
-            if conn.deadline != next {
-                conn.deadline.take().map(|old| self.deadlines.remove(&(old, handle)));
-                next.map(|next| self.deadlines.insert((next, handle)));
-                conn.deadline = next;
-            }
+            self.schedule.rest(&mut conn.place, conn.engine.deadline());
         }
     }
 
@@ -396,10 +377,8 @@ impl<D: Device, M: StreamMachine> Host<D, M> {
     }
 
     fn mark_due(&mut self, handle: ConnectionHandle) {
-        if let Some(conn) = self.connections.get_mut(&handle)
-            && !std::mem::replace(&mut conn.due, true)
-        {
-            self.due.push_back(handle);
+        if let Some(conn) = self.connections.get_mut(&handle) {
+            self.schedule.mark(handle, &mut conn.place);
         }
     }
 
@@ -420,8 +399,8 @@ impl<D: Device, M: StreamMachine> Host<D, M> {
     /// Gives a connection up, with its machine: it ends by itself, in order, while [`next`](Self::next) is called. What the
     /// machine still has queued is lost, what the connection has taken of it is not.
     pub fn release(&mut self, handle: ConnectionHandle) {
-        if let Some(conn) = self.connections.remove(&handle) {
-            conn.deadline.map(|deadline| self.deadlines.remove(&(deadline, handle)));
+        if let Some(mut conn) = self.connections.remove(&handle) {
+            self.schedule.forget(handle, &mut conn.place);
         }
         self.stack.release(handle);
     }

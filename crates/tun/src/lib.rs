@@ -87,13 +87,12 @@ mod offload;
 mod server;
 #[cfg(target_os = "linux")]
 mod tun;
-mod wake;
 mod wire;
 
 pub use device::{Device, Received};
 #[doc(inline)]
-pub use drywire_driver::{Config, DriveError, Parts, ServerConfig, ShutdownHandle, Turn, TurnResult};
+pub use drywire_driver::{Config, DriveError, Parts, Served, ServerConfig, ShutdownHandle, Turn, TurnResult, With};
 pub use host::{Host, HostConfig, HostEvent, Incoming};
-pub use server::{Served, Server, Stopped};
+pub use server::{Server, Stopped};
 #[cfg(target_os = "linux")]
 pub use tun::Tun;

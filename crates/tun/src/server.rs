@@ -3,11 +3,10 @@
 use std::io;
 use std::net::SocketAddr;
 
-use drywire_core::{Instant, StreamMachine};
-use drywire_driver::Engine;
+use drywire_core::StreamMachine;
 use drywire_tcp::{ListenerConfig, ListenerHandle, OpenError, Stack, Statistics};
 
-use crate::{Config, Device, Host, HostConfig, HostEvent, Incoming, ServerConfig, ShutdownHandle, TurnResult};
+use crate::{Config, Device, Host, HostConfig, HostEvent, Incoming, Served, ServerConfig, ShutdownHandle, TurnResult};
 
 /// Accepts connections of a [`Stack`] on a [`Device`] and runs a machine on each, all on the thread that calls
 /// [`run`](Self::run).
@@ -26,42 +25,6 @@ pub struct Server<D> {
     config: ServerConfig,
     driver: Config,
     shutdown: ShutdownHandle,
-}
-
-/// A connection whose turn it is.
-#[derive(Debug)]
-pub struct Served<'a, M: StreamMachine> {
-    engine: &'a mut Engine<M>,
-    peer: SocketAddr,
-    now: Instant,
-    shutting_down: bool,
-}
-
-impl<M: StreamMachine> Served<'_, M> {
-    /// The protocol.
-    pub fn machine(&self) -> &M {
-        self.engine.machine()
-    }
-
-    /// The protocol, for commands. What they queue leaves behind this turn.
-    pub fn machine_mut(&mut self) -> &mut M {
-        self.engine.machine_mut()
-    }
-
-    /// The peer's address and port.
-    pub fn peer(&self) -> SocketAddr {
-        self.peer
-    }
-
-    /// The time, for commands that take it.
-    pub fn now(&self) -> Instant {
-        self.now
-    }
-
-    /// Whether the server has been asked to stop. Every connection was woken when it was.
-    pub fn is_shutting_down(&self) -> bool {
-        self.shutting_down
-    }
 }
 
 /// How a [`Server`] ended.
@@ -123,7 +86,7 @@ impl<D: Device> Server<D> {
                 Some(HostEvent::Turn(handle, turn)) => {
                     let now = host.now();
                     if let Some((engine, peer)) = host.engine_mut(handle) {
-                        on_turn(&mut Served { engine, peer, now, shutting_down: drain_until.is_some() }, turn);
+                        on_turn(&mut Served::new(engine, peer, now, drain_until.is_some()), turn);
                     }
                 }
                 _ => {}

@@ -23,7 +23,8 @@ pub(crate) fn run<M: StreamMachine>(
     application: impl Application<M>,
 ) -> Result<(), Failure> {
     match runtime {
-        Runtime::Tokio | Runtime::Std if link.is_given() => Err(link::without_tun()),
+        Runtime::Tokio | Runtime::Std | Runtime::Poll if link.is_given() => Err(link::without_tun()),
+        Runtime::Poll => Err(Failure::usage("--runtime poll is for servers")),
         Runtime::Std => on_std(destination, machine, application),
         Runtime::Tokio => {
             let runtime =

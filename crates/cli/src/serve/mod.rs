@@ -1,5 +1,6 @@
 //! `drywire serve`.
 
+mod poll;
 mod tasks;
 mod threads;
 #[cfg(target_os = "linux")]
@@ -10,14 +11,14 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
-use drywire::driver::ServerConfig;
+use drywire::driver::{Served, ServerConfig, Turn, TurnResult};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::Failure;
 use crate::args::{Runtime, Serve};
 use crate::link;
-use crate::site::{Event, Site};
+use crate::site::{Event, Session, Site};
 
 pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
     let log = Log { quiet: args.quiet };
@@ -29,9 +30,10 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
         site.allow(args.allowed_origins.clone());
     }
     match args.runtime {
-        Runtime::Tokio | Runtime::Std if args.link.is_given() => Err(link::without_tun()),
+        Runtime::Tokio | Runtime::Std | Runtime::Poll if args.link.is_given() => Err(link::without_tun()),
         Runtime::Tokio => tasks::run(listen, limits(args), site, log),
         Runtime::Std => threads::run(listen, limits(args), site, log),
+        Runtime::Poll => poll::run(listen, limits(args), &site, log),
         #[cfg(target_os = "linux")]
         Runtime::Tun => tun::run(args, &site, log),
         #[cfg(not(target_os = "linux"))]
@@ -72,6 +74,20 @@ impl Log {
             // A log that nobody reads any more must not end the server.
             let _ = writeln!(std::io::stderr().lock(), "{peer} {what}");
         }
+    }
+}
+
+/// What a server with all connections on one thread does behind every turn.
+fn on_turn(served: &mut Served<'_, Session>, turn: TurnResult<Session>, log: Log) {
+    if served.is_shutting_down() {
+        let now = served.now();
+        served.machine_mut().shutdown(now);
+    }
+    match turn {
+        Ok(Turn::Event(event)) => log.event(served.peer(), &event),
+        // News for the session, or room: the next turn polls it.
+        Ok(_) => {}
+        Err(error) => log.failed(served.peer(), &error),
     }
 }
 

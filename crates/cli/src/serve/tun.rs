@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use drywire::tcp::ListenerConfig;
-use drywire::tun::{Device as _, Server, Turn};
+use drywire::tun::{Device as _, Server};
 
 use super::{Log, announce, at_signal, cannot_listen};
 use crate::args::Serve;
@@ -33,18 +33,7 @@ pub(super) fn run(args: &Serve, site: &Site, log: Log) -> Result<(), Failure> {
     server
         .run(
             |incoming| Session::new(incoming.now, site.clone(), calendar, incoming.waker),
-            |served, turn| {
-                if served.is_shutting_down() {
-                    let now = served.now();
-                    served.machine_mut().shutdown(now);
-                }
-                match turn {
-                    Ok(Turn::Event(event)) => log.event(served.peer(), &event),
-                    // News for the session, or room: the next turn polls it.
-                    Ok(_) => {}
-                    Err(error) => log.failed(served.peer(), &error),
-                }
-            },
+            |served, turn| super::on_turn(served, turn, log),
         )
         .map(drop)
         .map_err(|error| link::failed(&name, &error))

@@ -72,6 +72,8 @@ struct State {
     written: Vec<u8>,
     unflushed: bool,
     end_was_read: bool,
+    /// An edge has told that the end of the stream is there, and no further one will.
+    end_was_told: bool,
     write_failed: bool,
     shut: bool,
     aborted: bool,
@@ -84,9 +86,20 @@ struct Block {
     /// `None` lasts for ever.
     until: Option<Instant>,
     since_park: u64,
+    /// Its end was told as an edge.
+    told: bool,
 }
 
 impl Block {
+    fn new(until: Option<Instant>, since_park: u64) -> Self {
+        Self { until, since_park, told: false }
+    }
+
+    /// Whether its end is to be told now.
+    fn take_edge(&mut self, now: Instant, parks: u64) -> bool {
+        self.is_over(now, parks) && !std::mem::replace(&mut self.told, true)
+    }
+
     fn is_over(self, now: Instant, parks: u64) -> bool {
         self.until.is_some_and(|until| until <= now) && parks > self.since_park
     }
@@ -108,6 +121,7 @@ impl Wire {
             written: Vec::new(),
             unflushed: false,
             end_was_read: false,
+            end_was_told: false,
             write_failed: false,
             shut: false,
             aborted: false,
@@ -180,7 +194,7 @@ impl Wire {
             }
             Some(ReadStep::Block(pause)) => {
                 state.reads.push_front(ReadStep::Block(pause));
-                state.read_block = Some(Block { until: Some(state.now + pause), since_park: state.parks });
+                state.read_block = Some(Block::new(Some(state.now + pause), state.parks));
                 state.blocked()
             }
             Some(ReadStep::Interrupted) => Err(ErrorKind::Interrupted.into()),
@@ -194,7 +208,7 @@ impl Wire {
                 Err(kind.into())
             }
             None => {
-                state.read_block = Some(Block { until: None, since_park: state.parks });
+                state.read_block = Some(Block::new(None, state.parks));
                 state.blocked()
             }
         }
@@ -246,6 +260,70 @@ impl Wire {
         Ok(())
     }
 
+    /// For transports that tell edges: a read got less than it had room for, so that the next one has an edge before it.
+    pub fn arm_read(&self) {
+        let state = &mut *self.0.borrow_mut();
+        if state.end_was_read || state.end_was_told {
+            return;
+        }
+        let pause = match state.reads.front() {
+            Some(ReadStep::Block(pause)) => Some(*pause),
+            Some(_) => {
+                state.reads.push_front(ReadStep::Block(Duration::ZERO));
+                Some(Duration::ZERO)
+            }
+            None => None,
+        };
+        state.read_block = Some(Block::new(pause.map(|pause| state.now + pause), state.parks));
+    }
+
+    /// The same for a write that was short.
+    pub fn arm_write(&self) {
+        let state = &mut *self.0.borrow_mut();
+        state.write_block = Some(Block::new(Some(state.now), state.parks));
+    }
+
+    /// I1 for a driver that is told edges of both directions: judges its wait. Returns when the next edge comes.
+    pub fn wait_for_edges(&self, deadline: Option<Instant>) -> Option<Instant> {
+        let state = &mut *self.0.borrow_mut();
+        state.parked();
+        if let Some(probe) = &state.probe {
+            let seen = probe.get();
+            let pending = state.pending();
+            assert!(
+                pending == 0 || state.write_block.is_some(),
+                "waits with {pending} bytes to write and no edge to come"
+            );
+            let wants_read = seen.reads && pending < seen.high_water && !state.end_was_read;
+            assert!(!wants_read || state.read_block.is_some(), "waits with a demanded read and no edge to come");
+            if let Some(timeout) = seen.timeout {
+                assert!(deadline.is_some_and(|deadline| deadline <= timeout), "waits without the machine's deadline");
+            }
+        }
+        if state.spurious.front() == Some(&true) {
+            return Some(state.now);
+        }
+        let blocks = [state.read_block, state.write_block].into_iter().flatten();
+        blocks.filter(|block| !block.told).filter_map(|block| block.until).min()
+    }
+
+    /// The edges that have come for reading and for writing, each told once, and whether the end of the stream is among
+    /// them.
+    pub fn take_edges(&self) -> (bool, bool, bool) {
+        let state = &mut *self.0.borrow_mut();
+        let (now, parks) = (state.now, state.parks);
+        if state.spurious.pop_front() == Some(true) {
+            return (true, true, false);
+        }
+        let read = state.read_block.as_mut().is_some_and(|block| block.take_edge(now, parks));
+        let write = state.write_block.as_mut().is_some_and(|block| block.take_edge(now, parks));
+        // Behind the block that is over, up to the next one.
+        let there = state.reads.iter().skip(1).take_while(|step| !matches!(step, ReadStep::Block(_)));
+        let ended = read && there.into_iter().any(|step| matches!(step, ReadStep::End | ReadStep::Error(_)));
+        state.end_was_told |= ended;
+        (read, write, ended)
+    }
+
     pub fn shutdown_write(&self) -> io::Result<()> {
         let state = &mut *self.0.borrow_mut();
         // I2.
@@ -276,10 +354,8 @@ impl Wire {
     /// I1: judges a park. Returns whether it ends at once, and else when a side with an interest could go on.
     pub fn park(&self, interest: Interest, deadline: Option<Instant>) -> (bool, Option<Instant>) {
         let state = &mut *self.0.borrow_mut();
-        state.parks += 1;
-        state.idle_calls = 0;
+        state.parked();
         if let Some(probe) = &state.probe {
-            probe.set(|seen| seen.idle_polls = 0);
             let seen = probe.get();
             let pending = state.pending();
             assert!(pending == 0 || interest.write, "parked with {pending} bytes to write and no wake for it");
@@ -307,6 +383,11 @@ impl State {
         self.probe.as_ref().map_or(0, |probe| probe.get().queued - self.written.len())
     }
 
+    fn parked(&mut self) {
+        self.parks += 1;
+        self.moved();
+    }
+
     fn moved(&mut self) {
         self.idle_calls = 0;
         if let Some(probe) = &self.probe {
@@ -322,7 +403,7 @@ impl State {
     }
 
     fn block_write<T>(&mut self, pause: Duration) -> io::Result<T> {
-        self.write_block = Some(Block { until: Some(self.now + pause), since_park: self.parks });
+        self.write_block = Some(Block::new(Some(self.now + pause), self.parks));
         self.blocked()
     }
 }
