@@ -53,6 +53,8 @@ pub struct Engine<M: StreamMachine> {
     broken: Option<io::Error>,
     /// When to stop waiting for the peer: set by a failure or by a close.
     give_up: Option<Instant>,
+    /// The caller takes no events for now.
+    paused: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +80,7 @@ impl<M: StreamMachine> Engine<M> {
             failure: None,
             broken: None,
             give_up: None,
+            paused: false,
         };
         (engine, transport)
     }
@@ -103,6 +106,7 @@ impl<M: StreamMachine> Engine<M> {
             failure: None,
             broken: self.broken,
             give_up: self.give_up,
+            paused: self.paused,
         }
     }
 
@@ -114,6 +118,18 @@ impl<M: StreamMachine> Engine<M> {
     /// The protocol, for commands. What they queue leaves with the next turn.
     pub fn machine_mut(&mut self) -> &mut M {
         &mut self.machine
+    }
+
+    /// Takes no events, and reads nothing that could become one, until told otherwise: for a caller that has to send
+    /// before it can take more. What is queued still leaves, deadlines pass, and a machine that closes or fails is
+    /// heard to its end.
+    pub fn pause_events(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// Whether everything that was queued has left.
+    pub fn is_flushed(&mut self) -> bool {
+        !self.unflushed && self.machine.transmit().is_empty()
     }
 
     /// Does everything that is possible without waiting.
@@ -180,7 +196,8 @@ impl<M: StreamMachine> Engine<M> {
         if self.machine.poll_timeout().is_some_and(|due| due <= now) {
             self.machine.handle_timeout(now);
         }
-        if self.failure.is_none() {
+        let paused = self.is_paused();
+        if self.failure.is_none() && !paused {
             match self.machine.poll_event(now, &mut self.recv) {
                 Ok(Some(event)) => return Step::Turn(Turn::Event(event)),
                 Ok(None) => {}
@@ -192,6 +209,9 @@ impl<M: StreamMachine> Engine<M> {
         }
 
         let wrote = self.flush(wire);
+        if paused && !self.is_paused() {
+            return Step::Again;
+        }
         // Asked after the flush: a close shows only once the queue is empty.
         let stuck = self.failure.is_some() && self.is_stuck();
         match self.machine.demand().close.or(stuck.then_some(Close::Both)) {
@@ -351,15 +371,16 @@ impl<M: StreamMachine> Engine<M> {
     }
 
     fn wants_read(&self) -> bool {
-        !self.recv.is_end_of_stream() && self.machine.demand().read
+        !self.is_paused() && !self.recv.is_end_of_stream() && self.machine.demand().read
+    }
+
+    /// A machine that closes may have failed, which it tells as it tells events.
+    fn is_paused(&self) -> bool {
+        self.paused && self.failure.is_none() && self.machine.demand().close.is_none()
     }
 
     fn wants_shutdown(&self) -> bool {
         self.state == State::Open && self.machine.demand().close.is_some()
-    }
-
-    fn is_flushed(&mut self) -> bool {
-        !self.unflushed && self.machine.transmit().is_empty()
     }
 
     /// Whether the machine waits for neither the peer nor the clock.

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 pub struct ShutdownHandle {
     shared: Arc<Shared>,
     /// This clone's waker, once it was polled.
-    polled: Option<Registration>,
+    polled: Option<(Registration, Waker)>,
 }
 
 #[derive(Default)]
@@ -61,10 +61,26 @@ impl ShutdownHandle {
     /// clone only the last is woken.
     pub fn poll_requested(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.is_shutting_down() {
-            self.polled.get_or_insert_with(|| Registration::new(&self.shared)).set(cx.waker());
+            self.keep(cx.waker());
         }
         // After the insertion: a shutdown that did not see the waker is seen here.
         if self.is_shutting_down() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Registers the waker, without the lock that all connections share where it is registered already.
+    fn keep(&mut self, waker: &Waker) {
+        match &mut self.polled {
+            Some((_, known)) if known.will_wake(waker) => {}
+            Some((registration, known)) => {
+                registration.set(waker);
+                known.clone_from(waker);
+            }
+            None => {
+                let registration = Registration::new(&self.shared);
+                registration.set(waker);
+                self.polled = Some((registration, waker.clone()));
+            }
+        }
     }
 
     /// Has `waker` woken by the shutdown, at once where it has already come, until the registration is dropped.
@@ -118,11 +134,8 @@ impl Registration {
     }
 
     fn set(&self, waker: &Waker) {
-        let mut wakers = self.shared.lock();
-        let known = wakers.by_id.get(&self.id).is_some_and(|known| known.will_wake(waker));
-        // The old waker is dropped outside the lock: dropping one may do anything.
-        let old = if known { None } else { wakers.by_id.insert(self.id, waker.clone()) };
-        drop(wakers);
+        // Bound, so that the old waker is dropped outside the lock: dropping one may do anything.
+        let old = self.shared.lock().by_id.insert(self.id, waker.clone());
         drop(old);
     }
 

@@ -10,7 +10,7 @@ use drywire_core::{Instant, RecvBuf, StreamMachine as _};
 use drywire_driver::{Config, DriveError, Engine, Interest, Parts, Turn, Wire};
 use proptest::prelude::*;
 use shared::{
-    LINGER, Lines, LinesConfig, Outcome, READ_SIZE, READ_SIZE_MAX, Rule, Run, Script, Toy as _, WriteStep, data, millis,
+    LINGER, Lines, LinesConfig, Outcome, READ_SIZE, READ_SIZE_MAX, ReadStep, Rule, Run, Script, Toy as _, WriteStep, data, millis,
 };
 
 struct Scripted {
@@ -132,6 +132,39 @@ fn what_is_not_a_whole_line_yet_is_kept() {
     let (mut engine, mut wire) = engine(&script, &LinesConfig::default());
     while engine.poll_turn(&mut wire).is_ready() {}
     assert_eq!(&engine.into_parts(wire).recv[..], b"tw");
+}
+
+/// Two lines come while the caller has no use for any: nothing is parsed or read, and what is queued still leaves.
+#[test]
+fn a_paused_engine_takes_nothing_and_still_writes() {
+    let script = Script { reads: vec![data("one\n"), data("two\n")], ..Script::default() };
+    let (mut engine, mut wire) = engine(&script, &LinesConfig::default());
+    assert!(matches!(engine.poll_turn(&mut wire), Poll::Ready(Ok(Turn::Event(_)))));
+    engine.pause_events(true);
+    assert!(!engine.is_flushed());
+    assert!(matches!(engine.poll_turn(&mut wire), Poll::Ready(Ok(Turn::Flushed))));
+    assert!(engine.is_flushed());
+    assert!(engine.poll_turn(&mut wire).is_pending());
+    assert_eq!((wire.wire.written().as_str(), wire.wire.reads_left()), ("one\n", 1));
+    assert_eq!(engine.interest(), Interest::default());
+    engine.pause_events(false);
+    assert!(matches!(engine.poll_turn(&mut wire), Poll::Ready(Ok(Turn::Event(_)))));
+}
+
+/// The deadline of the machine passes while the caller takes nothing.
+#[test]
+fn a_failure_in_a_pause_is_told() {
+    let script = Script { reads: vec![ReadStep::Block(millis(7)), ReadStep::End], ..Script::default() };
+    let (mut engine, mut wire) = engine(&script, &LinesConfig::default());
+    engine.machine_mut().hurry(wire.now(), millis(5));
+    engine.pause_events(true);
+    assert!(engine.poll_turn(&mut wire).is_pending());
+    wire.wire.set_now(engine.deadline().expect("the machine has one"));
+    assert!(engine.poll_turn(&mut wire).is_pending());
+    assert_eq!((wire.wire.written().as_str(), engine.interest().read), ("timeout\n", true));
+    let (_, ready) = wire.wire.park(shared::Interest { read: true, write: false }, engine.deadline());
+    wire.wire.set_now(ready.expect("the peer ends"));
+    assert!(matches!(engine.poll_turn(&mut wire), Poll::Ready(Err(DriveError::Protocol(Rule::Idle)))));
 }
 
 #[test]
