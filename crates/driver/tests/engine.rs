@@ -10,7 +10,8 @@ use drywire_core::{Instant, RecvBuf, StreamMachine as _};
 use drywire_driver::{Config, DriveError, Engine, Interest, Parts, Turn, Wire};
 use proptest::prelude::*;
 use shared::{
-    LINGER, Lines, LinesConfig, Outcome, READ_SIZE, READ_SIZE_MAX, ReadStep, Rule, Run, Script, Toy as _, WriteStep, data, millis,
+    LINGER, Lines, LinesConfig, Outcome, READ_SIZE, READ_SIZE_MAX, ReadStep, Rule, Run, Script, Toy as _, WriteStep,
+    data, millis,
 };
 
 struct Scripted {

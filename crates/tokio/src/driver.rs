@@ -36,6 +36,16 @@ impl<M: StreamMachine, T: Transport> Driver<M, T> {
         Self::from_parts(Parts { machine, transport, recv: RecvBuf::new(), config })
     }
 
+    /// A driver whose machine starts at the transport's time.
+    #[cfg(feature = "ws")]
+    pub(crate) fn start<E>(transport: T, machine: impl FnOnce(Instant) -> Result<M, E>) -> Result<Self, E> {
+        let clock = transport.clock();
+        let parts =
+            Parts { machine: machine(clock.now())?, transport, recv: RecvBuf::new(), config: Config::default() };
+        let (engine, transport) = Engine::from_parts(parts);
+        Ok(Self { engine, transport, clock, sleep: None })
+    }
+
     /// A driver for an open connection that has already received something.
     pub fn from_parts(parts: Parts<M, T>) -> Self {
         let (engine, transport) = Engine::from_parts(parts);
@@ -53,6 +63,12 @@ impl<M: StreamMachine, T: Transport> Driver<M, T> {
     pub fn map_machine<N: StreamMachine>(self, next: impl FnOnce(M) -> N) -> Driver<N, T> {
         let Self { engine, transport, clock, sleep } = self;
         Driver { engine: engine.map_machine(next), transport, clock, sleep }
+    }
+
+    /// The same connection on a transport that `next` makes of this one, such as a boxed one.
+    pub fn map_transport<U: Transport>(self, next: impl FnOnce(T) -> U) -> Driver<M, U> {
+        let Self { engine, transport, clock, sleep } = self;
+        Driver { engine, transport: next(transport), clock, sleep }
     }
 
     /// The protocol.
@@ -131,35 +147,62 @@ impl<M: StreamMachine, T: Transport> Driver<M, T> {
     /// }
     /// ```
     pub fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<TurnResult<M>> {
+        self.poll_with(cx, |engine, wire| engine.poll_turn(wire))
+    }
+
+    /// Polls the engine by `poll`, again whenever a deadline has come.
+    pub(crate) fn poll_with<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut poll: impl FnMut(&mut Engine<M>, &mut AsWire<'_, '_, T>) -> Poll<R>,
+    ) -> Poll<R> {
         loop {
             let mut wire = AsWire { transport: &mut self.transport, cx: &mut *cx, clock: self.clock };
-            if let Poll::Ready(turn) = self.engine.poll_turn(&mut wire) {
+            if let Poll::Ready(result) = poll(&mut self.engine, &mut wire) {
                 if self.engine.is_closed() {
                     self.sleep = None;
                 }
-                return Poll::Ready(turn);
+                return Poll::Ready(result);
             }
             ready!(self.poll_deadline(cx));
         }
     }
 
+    /// The machine with what is around it.
+    #[cfg(feature = "ws")]
+    pub(crate) fn engine_mut(&mut self) -> &mut Engine<M> {
+        &mut self.engine
+    }
+
     /// Registers the wake for the deadline, next to those that reading and writing have registered. Ready when it
     /// has come already.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(deadline) = self.engine.deadline().and_then(|deadline| self.clock.to_tokio(deadline)) else {
+        let Some(due) = self.engine.deadline() else {
+            self.sleep = None;
+            return Poll::Pending;
+        };
+        let Some(deadline) = self.clock.to_tokio(due) else {
             self.sleep = None;
             return Poll::Pending;
         };
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if sleep.deadline() != deadline {
+        // Deadlines mostly move away: a sleep that ends too early costs one turn then, and nothing each time.
+        if deadline < sleep.deadline() {
             sleep.as_mut().reset(deadline);
         }
-        sleep.as_mut().poll(cx).map(|()| self.sleep = None)
+        loop {
+            ready!(sleep.as_mut().poll(cx));
+            if due <= self.clock.now() {
+                self.sleep = None;
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(deadline);
+        }
     }
 }
 
 /// A transport, for the length of one poll: whatever is pending has registered the task's waker.
-struct AsWire<'a, 'b, T> {
+pub(crate) struct AsWire<'a, 'b, T> {
     transport: &'a mut T,
     cx: &'a mut Context<'b>,
     clock: Clock,

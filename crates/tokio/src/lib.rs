@@ -95,6 +95,8 @@ mod driver;
 mod server;
 mod tcp;
 mod transport;
+#[cfg(feature = "ws")]
+pub mod ws;
 
 pub use clock::Clock;
 pub use driver::Driver;

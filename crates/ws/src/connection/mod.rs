@@ -121,6 +121,11 @@ impl Connection {
         self.state
     }
 
+    /// Why the connection failed, if it did. The farewell may still be on its way.
+    pub fn failure(&self) -> Option<Error> {
+        self.failure
+    }
+
     /// How the connection closed, or how far its closing has come.
     pub fn close_info(&self) -> CloseInfo {
         let info = self.info.as_deref().cloned().unwrap_or_default();
