@@ -19,6 +19,8 @@ pub enum Progress {
     End(Trailers),
     /// The peer has ended its direction while it waits for its response.
     PeerEnded,
+    /// The exchange is over and the connection takes the next request; told where the machine is configured to.
+    Ready,
     /// Everything that was queued has left: there is room for more content.
     Room,
     /// The driver's waker was woken.
@@ -89,6 +91,7 @@ impl Exchanges {
             Event::Content(content) => Progress::Content(content),
             Event::End(trailers) => Progress::End(trailers),
             Event::PeerEnded => Progress::PeerEnded,
+            Event::Ready => Progress::Ready,
         }
     }
 }
