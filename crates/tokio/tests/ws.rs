@@ -76,8 +76,7 @@ impl Transport for Counting {}
 #[tokio::test(start_paused = true)]
 async fn both_ends_open_talk_and_close() {
     let (near, far) = tokio::io::duplex(64);
-    let mut policy = Policy::default();
-    policy.protocols = vec!["chat".into()];
+    let policy = Policy { protocols: vec!["chat".into()], ..Policy::default() };
     let server = tokio::spawn(async move {
         let (mut socket, request) = ws::accept(far, &Accept::new(policy)).await.unwrap();
         assert_eq!((request.target(), socket.protocol()), ("/room", Some("chat")));

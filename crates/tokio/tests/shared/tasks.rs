@@ -18,33 +18,33 @@ impl Wake for Flag {
 }
 
 #[derive(Default)]
-pub(crate) struct Tasks<'a> {
-    tasks: Vec<(&'static str, Arc<Flag>, Option<Pin<Box<dyn Future<Output = ()> + 'a>>>)>,
+pub(crate) struct Tasks<'a>(Vec<Task<'a>>);
+
+struct Task<'a> {
+    name: &'static str,
+    woken: Arc<Flag>,
+    future: Pin<Box<dyn Future<Output = ()> + 'a>>,
 }
 
 impl<'a> Tasks<'a> {
-    pub(crate) fn add(&mut self, name: &'static str, task: impl Future<Output = ()> + 'a) {
-        let flag = Arc::new(Flag(AtomicBool::new(true)));
-        self.tasks.push((name, flag, Some(Box::pin(task))));
+    pub(crate) fn add(&mut self, name: &'static str, future: impl Future<Output = ()> + 'a) {
+        let woken = Arc::new(Flag(AtomicBool::new(true)));
+        self.0.push(Task { name, woken, future: Box::pin(future) });
     }
 
     /// Runs all to their ends.
     pub(crate) fn run(mut self, seed: u64) {
         let mut rng = Rng::new(&Seed::from(seed));
-        while self.tasks.iter().any(|(_, _, task)| task.is_some()) {
-            let woken: Vec<usize> = (0..self.tasks.len())
-                .filter(|&at| self.tasks[at].2.is_some() && self.tasks[at].1.0.load(Ordering::SeqCst))
-                .collect();
-            let waiting: Vec<_> =
-                self.tasks.iter().filter(|(_, _, task)| task.is_some()).map(|(name, ..)| *name).collect();
-            assert!(!woken.is_empty(), "seed {seed}: {waiting:?} wait for ever");
-            let (_, flag, task) = &mut self.tasks[woken[rng.below(woken.len() as u64) as usize]];
-            flag.0.store(false, Ordering::SeqCst);
-            let waker = Waker::from(Arc::clone(flag));
-            let done =
-                task.as_mut().is_some_and(|task| task.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
-            if done {
-                *task = None;
+        while !self.0.is_empty() {
+            let names: Vec<_> = self.0.iter().map(|task| task.name).collect();
+            let woken: Vec<usize> = (0..self.0.len()).filter(|&at| self.0[at].woken.0.load(Ordering::SeqCst)).collect();
+            assert!(!woken.is_empty(), "seed {seed}: {names:?} wait for ever");
+            let at = woken[rng.below(woken.len() as u64) as usize];
+            let task = &mut self.0[at];
+            task.woken.0.store(false, Ordering::SeqCst);
+            let waker = Waker::from(Arc::clone(&task.woken));
+            if task.future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+                drop(self.0.remove(at));
             }
         }
     }
