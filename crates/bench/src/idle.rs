@@ -33,6 +33,9 @@ const SMALL_BUFFER: usize = 4096;
 const BATCH: usize = 1000;
 
 pub(crate) fn run(arguments: &Arguments) {
+    if !cfg!(feature = "count") {
+        println!("bytes are counted only where the feature `count` is on");
+    }
     println!("{:>8} {:>12} {:>20} {:>14}", "side", "connections", "bytes a connection", "ns a packet");
     let row = |side: &str, connections: usize, in_use: usize, run: &Run| {
         // Both ends are here.

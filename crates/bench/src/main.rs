@@ -20,8 +20,9 @@ use std::alloc::System;
 use clap::{Parser, Subcommand, ValueEnum};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
-/// Counts the bytes in use, for `idle`, and allocations, for `http`.
-#[global_allocator]
+/// Counts the bytes in use, for `idle`, and allocations, for `http`: only with the feature `count`, since each allocation
+/// then takes several times as long.
+#[cfg_attr(feature = "count", global_allocator)]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// drywire beside its peers.
