@@ -10,7 +10,6 @@ use bytes::Bytes;
 use bytestring::ByteString;
 
 use crate::Opcode;
-use crate::utf8::{self, NotUtf8};
 
 /// What kind of message it is (RFC 6455, 5.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -174,18 +173,6 @@ impl Utf8Bytes {
     /// Its bytes.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
-    }
-
-    /// A received payload that is to be text.
-    ///
-    /// The storage type checks with the standard library. From [`utf8::LONG`] bytes on, the vectorised check with a
-    /// copy behind it costs less than that check alone (docs/design/ws.md has the figures).
-    pub(crate) fn received(payload: Bytes) -> Result<Self, NotUtf8> {
-        if payload.len() < utf8::LONG {
-            ByteString::try_from(payload).map(Self).map_err(|_| NotUtf8)
-        } else {
-            utf8::check(&payload).map(Self::from)
-        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! A message that arrives in more than one piece.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use bytes::BytesMut;
 
 use super::Event;
 use crate::utf8::Utf8Check;
-use crate::{Delivery, Message, MessageKind, ProtocolError, Utf8Bytes};
+use crate::{Delivery, Message, MessageKind, ProtocolError};
 
 pub(super) struct Assembly {
     content: Content,
@@ -23,7 +24,7 @@ pub(super) struct Assembly {
 /// What is kept of it: all, or where it is told in chunks only the start of a character.
 enum Content {
     Text { text: String, check: Utf8Check },
-    Binary(BytesMut),
+    Binary(Vec<u8>),
 }
 
 impl Assembly {
@@ -31,7 +32,7 @@ impl Assembly {
     pub(super) fn new(kind: MessageKind, compressed: bool) -> Self {
         let content = match kind {
             MessageKind::Text => Content::Text { text: String::new(), check: Utf8Check::default() },
-            MessageKind::Binary => Content::Binary(BytesMut::new()),
+            MessageKind::Binary => Content::Binary(Vec::new()),
         };
         Self { content, compressed, len: 0, fragments: 1, staged: BytesMut::new(), broken: false }
     }
@@ -65,16 +66,41 @@ impl Assembly {
         if self.broken { Err(ProtocolError::TextNotUtf8) } else { Ok(()) }
     }
 
-    /// Takes the next piece of its payload, and gives it as a chunk if that is how it is delivered.
-    pub(super) fn take_in(&mut self, delivery: Delivery, piece: BytesMut) -> Result<Option<Event>, ProtocolError> {
-        if piece.is_empty() {
-            return Ok(None);
+    /// Makes room for the next `here` bytes, of `announced` to come in this frame: for no more than have arrived, this
+    /// message's and these, since what was only announced costs its sender nothing.
+    pub(super) fn reserve(&mut self, here: usize, announced: u64) {
+        let (len, capacity) = match &self.content {
+            Content::Text { text, .. } => (text.len(), text.capacity()),
+            Content::Binary(bytes) => (bytes.len(), bytes.capacity()),
+        };
+        if capacity - len < here {
+            let announced = usize::try_from(announced).unwrap_or(usize::MAX);
+            let room = announced.min(len + here).max(here);
+            match &mut self.content {
+                Content::Text { text, .. } => text.reserve_exact(room),
+                Content::Binary(bytes) => bytes.reserve_exact(room),
+            }
         }
+    }
+
+    /// Takes the next piece of its payload.
+    pub(super) fn append(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
         self.len += piece.len() as u64;
-        if delivery == Delivery::Messages {
-            self.append(&piece)?;
-            return Ok(None);
+        match &mut self.content {
+            Content::Text { text, check } => {
+                // 8.1: text that is not UTF-8 fails the connection, here at its first bad byte.
+                check.push(piece, |valid| text.push_str(valid)).map_err(|_| ProtocolError::TextNotUtf8)
+            }
+            Content::Binary(bytes) => {
+                bytes.extend_from_slice(piece);
+                Ok(())
+            }
         }
+    }
+
+    /// Takes the next piece of its payload and gives it as a chunk.
+    pub(super) fn take_in(&mut self, piece: BytesMut) -> Result<Option<Event>, ProtocolError> {
+        self.len += piece.len() as u64;
         let chunk = match &mut self.content {
             Content::Binary(_) => Message::Binary(piece.freeze()),
             Content::Text { check, .. } => {
@@ -90,38 +116,20 @@ impl Assembly {
         Ok((!chunk.is_empty()).then_some(Event::MessageChunk(chunk)))
     }
 
-    /// The same for a piece that came out of decompression.
+    /// Takes the next piece that came out of decompression, and gives it as a chunk if that is how it is delivered.
     pub(super) fn take_in_slice(&mut self, delivery: Delivery, piece: &[u8]) -> Result<Option<Event>, ProtocolError> {
-        if delivery == Delivery::Chunks {
-            return self.take_in(delivery, BytesMut::from(piece));
-        }
-        self.len += piece.len() as u64;
-        self.append(piece).map(|()| None)
-    }
-
-    fn append(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
-        match &mut self.content {
-            Content::Text { text, check } => {
-                // 8.1: text that is not UTF-8 fails the connection, here at its first bad byte.
-                check.push(piece, |valid| text.push_str(valid)).map_err(|_| ProtocolError::TextNotUtf8)
-            }
-            Content::Binary(bytes) => {
-                bytes.extend_from_slice(piece);
-                Ok(())
-            }
+        match delivery {
+            Delivery::Messages => self.append(piece).map(|()| None),
+            Delivery::Chunks => self.take_in(BytesMut::from(piece)),
         }
     }
 
-    /// The end of the message, which must not be inside a character.
-    pub(super) fn finish(self, delivery: Delivery) -> Result<Event, ProtocolError> {
-        let message = match self.content {
-            Content::Text { text, check } if check.pending() == 0 => Message::Text(Utf8Bytes::from(text)),
-            Content::Text { .. } => return Err(ProtocolError::TextNotUtf8),
-            Content::Binary(bytes) => Message::Binary(bytes.freeze()),
-        };
-        Ok(match delivery {
-            Delivery::Messages => Event::Message(message),
-            Delivery::Chunks => Event::MessageEnd,
-        })
+    /// The end of the message, which must not be inside a character. All of it, where it was not given in chunks.
+    pub(super) fn finish(self) -> Result<Message, ProtocolError> {
+        match self.content {
+            Content::Text { text, check } if check.pending() == 0 => Ok(Message::text(text)),
+            Content::Text { .. } => Err(ProtocolError::TextNotUtf8),
+            Content::Binary(bytes) => Ok(Message::binary(bytes)),
+        }
     }
 }

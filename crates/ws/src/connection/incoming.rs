@@ -12,11 +12,13 @@ use super::assembly::Assembly;
 use crate::deflate::Inflater;
 use crate::frame::{CONTROL_MAX, FrameHeader, Opcode};
 use crate::{
-    CapacityError, CloseFrame, Config, Delivery, Error, Message, MessageKind, ProtocolError, Role, Utf8Bytes, mask,
+    CapacityError, CloseFrame, Config, Delivery, Error, Message, MessageKind, ProtocolError, Role, mask, utf8,
 };
 
 #[derive(Default)]
 pub(super) struct Incoming {
+    /// Messages of fewer bytes than this may take the short way. Zero where none may.
+    short: usize,
     /// The data frame whose payload is arriving.
     frame: Option<Payload>,
     /// The message that is not complete.
@@ -54,6 +56,12 @@ impl ControlRate {
 }
 
 impl Incoming {
+    pub(super) fn new(config: &Config) -> Self {
+        let limit = config.max_frame_size.min(config.max_message_size).min(CONTROL_MAX as u64);
+        let any = config.delivery == Delivery::Messages && config.only.is_none() && config.max_fragments > 0;
+        Self { short: if any { limit as usize + 1 } else { 0 }, ..Self::default() }
+    }
+
     #[cfg(feature = "deflate")]
     pub(super) fn use_deflate(&mut self, inflater: Inflater) {
         self.inflater = Some(Box::new(inflater));
@@ -73,43 +81,30 @@ impl Incoming {
     /// Takes the short message that is one frame and wholly there, which is what most messages are. `None`: whatever is
     /// there takes the long way, which comes to the same.
     #[inline]
-    pub(super) fn poll_short(&self, role: Role, config: &Config, recv: &mut RecvBuf) -> Option<(MessageKind, Bytes)> {
+    pub(super) fn poll_short(&self, role: Role, recv: &mut RecvBuf) -> Option<Result<Message, ProtocolError>> {
         let &[first, second, ref rest @ ..] = &recv[..] else { return None };
         let kind = match first {
             0x81 => MessageKind::Text,
             0x82 => MessageKind::Binary,
             _ => return None,
         };
-        // In a server the mask bit is subtracted, and what had none is too long for this; in a client the other way round.
-        let len = usize::from(if role == Role::Server { second.wrapping_sub(0x80) } else { second });
-        if len > CONTROL_MAX || self.frame.is_some() || self.message.is_some() {
-            return None;
-        }
-        let limit = config.max_frame_size.min(config.max_message_size);
-        if config.delivery != Delivery::Messages
-            || config.only.is_some()
-            || config.max_fragments == 0
-            || len as u64 > limit
-        {
-            return None;
-        }
-        let payload = if role == Role::Server {
-            let key = *rest.first_chunk()?;
-            if rest.len() < key.len() + len {
-                return None;
-            }
-            recv.skip(2 + key.len());
-            let mut payload = recv.take_mut(len);
-            mask(key, 0, &mut payload);
-            payload.freeze()
-        } else {
-            if rest.len() < len {
-                return None;
-            }
-            recv.skip(2);
-            recv.take(len)
+        // Where the mask bit is not as it must be, the length comes out too long for this.
+        let (key, len) = match role {
+            Role::Server => (rest.first_chunk().copied(), second ^ 0x80),
+            Role::Client => (None, second),
         };
-        Some((kind, payload))
+        let start = if role == Role::Server { 6 } else { 2 };
+        let end = start + usize::from(len);
+        if usize::from(len) >= self.short || self.frame.is_some() || self.message.is_some() || end > recv.len() {
+            return None;
+        }
+        let payload = &mut recv[start..end];
+        if let Some(key) = key {
+            mask(key, 0, payload);
+        }
+        let message = copied(kind, payload);
+        recv.skip(end);
+        Some(message)
     }
 
     /// Takes frames from `recv` until one gives an event or more bytes are needed.
@@ -149,8 +144,7 @@ impl Incoming {
             recv.skip(len);
             let at_once = whole && header.fin && !header.compressed && config.delivery == Delivery::Messages;
             if at_once && self.message.is_none() {
-                let payload = take_payload(recv, payload_len, header.mask);
-                return Ok(Some(Event::Message(single(header.opcode, payload)?)));
+                return Ok(Some(Event::Message(single(header.opcode, recv, payload_len, header.mask)?)));
             }
             if let Some(event) = self.begin(config, &header) {
                 return Ok(Some(event));
@@ -234,7 +228,11 @@ impl Incoming {
                     break chunk;
                 }
             },
-            _ => message.take_in(config.delivery, frame.take(recv))?,
+            _ if config.delivery == Delivery::Messages => {
+                frame.pass(recv, message)?;
+                None
+            }
+            _ => message.take_in(frame.take(recv))?,
         };
         if chunk.is_some() || frame.remaining > 0 {
             return Ok(chunk);
@@ -245,7 +243,11 @@ impl Incoming {
         if let Some(inflater) = self.inflater.as_mut().filter(|_| message.is_compressed()) {
             inflater.finish().map_err(|_| ProtocolError::Deflate)?;
         }
-        Ok(Some(message.finish(config.delivery)?))
+        let message = message.finish()?;
+        Ok(Some(match config.delivery {
+            Delivery::Messages => Event::Message(message),
+            Delivery::Chunks => Event::MessageEnd,
+        }))
     }
 }
 
@@ -264,29 +266,61 @@ impl Payload {
         self.remaining -= n as u64;
         piece
     }
-}
 
-/// Takes a payload that is wholly there, unmasked in place and without a copy.
-#[inline]
-fn take_payload(recv: &mut RecvBuf, len: usize, key: Option<[u8; 4]>) -> Bytes {
-    match key {
-        Some(key) => {
-            let mut payload = recv.take_mut(len);
-            mask(key, 0, &mut payload);
-            payload.freeze()
+    /// Lets what is there of it pass into `message`.
+    fn pass(&mut self, recv: &mut RecvBuf, message: &mut Assembly) -> Result<(), ProtocolError> {
+        let n = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(recv.len());
+        message.reserve(n, self.remaining);
+        let mut passed = Ok(());
+        for block in recv[..n].chunks_mut(BLOCK) {
+            if let Some(key) = self.key {
+                mask(key, (self.taken % 4) as usize, block);
+            }
+            self.taken += block.len() as u64;
+            passed = message.append(block);
+            if passed.is_err() {
+                break;
+            }
         }
-        None => recv.take(len),
+        self.remaining -= n as u64;
+        recv.skip(n);
+        passed
     }
 }
 
-/// The message that is one frame.
+/// A payload passes in blocks of so many bytes through what is done to it, and so only once through the first-level
+/// cache.
+const BLOCK: usize = 16 * 1024;
+
+/// Payloads of up to so many bytes are copied out of the receive buffer. That costs less than the two atomic operations of
+/// a part of it, and a message that is kept does not keep the buffer.
+const COPIED: usize = 512;
+
+/// Takes a payload that is wholly there.
+fn take_payload(recv: &mut RecvBuf, len: usize, key: Option<[u8; 4]>) -> Bytes {
+    if let Some(key) = key {
+        mask(key, 0, &mut recv[..len]);
+    }
+    if len <= COPIED { recv.take_copied(len) } else { recv.take(len) }
+}
+
+/// The message that is one frame and wholly there.
+fn single(opcode: Opcode, recv: &mut RecvBuf, len: usize, key: Option<[u8; 4]>) -> Result<Message, ProtocolError> {
+    if opcode != Opcode::Text {
+        return Ok(Message::Binary(take_payload(recv, len, key)));
+    }
+    let mut text = Assembly::new(MessageKind::Text, false);
+    Payload { fin: true, key, taken: 0, remaining: len as u64 }.pass(recv, &mut text)?;
+    text.finish()
+}
+
+/// The message of this payload.
 #[inline]
-fn single(opcode: Opcode, payload: Bytes) -> Result<Message, ProtocolError> {
-    if opcode == Opcode::Text {
+fn copied(kind: MessageKind, payload: &[u8]) -> Result<Message, ProtocolError> {
+    match kind {
+        MessageKind::Binary => Ok(Message::Binary(Bytes::copy_from_slice(payload))),
         // 8.1: text that is not UTF-8 fails the connection.
-        Utf8Bytes::received(payload).map(Message::Text).map_err(|_| ProtocolError::TextNotUtf8)
-    } else {
-        Ok(Message::Binary(payload))
+        MessageKind::Text => utf8::check(payload).map(Message::text).map_err(|_| ProtocolError::TextNotUtf8),
     }
 }
 

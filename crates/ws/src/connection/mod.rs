@@ -19,10 +19,7 @@ use self::timers::{Due, Timers};
 use crate::deflate::{Deflater, Inflater, Parameters, Pool};
 use crate::frame::Opcode;
 use crate::state::{Input, State};
-use crate::{
-    CapacityError, CloseCode, CloseFrame, CloseInfo, Config, End, Error, Message, MessageKind, ProtocolError, Role,
-    Utf8Bytes,
-};
+use crate::{CapacityError, CloseCode, CloseFrame, CloseInfo, Config, End, Error, Message, MessageKind, Role};
 
 /// What a connection tells its user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +86,7 @@ impl Connection {
             now,
             unread: 0,
             timers: Timers::new(now),
-            incoming: Incoming::default(),
+            incoming: Incoming::new(&config),
             outgoing: Outgoing::new(role, seed, transmit),
             info: None,
             config,
@@ -237,15 +234,12 @@ impl StreamMachine for Connection {
         if recv.len() != self.unread {
             self.timers.hear(self.now, self.incoming.is_frame_under_way());
         }
-        if let Some((kind, payload)) = self.incoming.poll_short(self.role, &self.config, recv) {
+        if let Some(message) = self.incoming.poll_short(self.role, recv) {
             self.unread = recv.len();
             self.timers.use_for_message(self.now);
-            return match kind {
-                MessageKind::Binary => Ok(Some(Event::Message(Message::Binary(payload)))),
-                MessageKind::Text => match Utf8Bytes::received(payload) {
-                    Ok(text) => Ok(Some(Event::Message(Message::Text(text)))),
-                    Err(_) => Err(self.fail(ProtocolError::TextNotUtf8.into())),
-                },
+            return match message {
+                Ok(message) => Ok(Some(Event::Message(message))),
+                Err(violation) => Err(self.fail(violation.into())),
             };
         }
         loop {

@@ -201,8 +201,7 @@ impl Outgoing {
     /// peer that sends Pings and reads nothing cannot make the queue grow.
     pub(super) fn answer_ping(&mut self, payload: &Bytes) {
         if self.frames.queue.is_full() || self.is_frame_under_way() {
-            // A copy: the answer may not keep a whole read buffer alive for as long as it waits.
-            self.ping = Some(Bytes::copy_from_slice(payload));
+            self.ping = Some(payload.clone());
         } else {
             self.ping = None;
             self.push_control(Opcode::Pong, payload.clone());
