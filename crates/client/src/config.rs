@@ -1,5 +1,7 @@
 //! What a client is made with.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -36,6 +38,8 @@ pub struct Config {
     pub hsts: hsts::Store,
     /// Field lines of every request that has no such field itself: `User-Agent`.
     pub fields: HeaderMap,
+    /// Addresses of names that are not looked up: none.
+    pub hosts: BTreeMap<String, Vec<IpAddr>>,
     /// How long a connection may take, from the lookup of the name to TLS: 30 seconds.
     pub connect_timeout: Duration,
     /// After how long the next address is tried beside those that have not answered: 250 milliseconds (RFC 8305, 8).
@@ -55,6 +59,7 @@ impl Default for Config {
             proxies: Proxies::none(),
             hsts: hsts::Store::new(),
             fields: HeaderMap::from_iter([(USER_AGENT, agent)]),
+            hosts: BTreeMap::new(),
             connect_timeout: Duration::from_secs(30),
             attempt_delay: Duration::from_millis(250),
             timeout: None,

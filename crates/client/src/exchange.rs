@@ -72,9 +72,10 @@ impl Exchange {
         self.heard
     }
 
-    /// Whether the exchange has ended and the connection can take another one.
-    pub fn is_reusable(&self) -> bool {
-        self.http.state() == client::State::Idle && self.http.is_ready()
+    /// Whether the exchange has ended and the connection can take another one: also the request has left in full, which
+    /// a server that answers early does not wait for.
+    pub fn is_reusable(&mut self) -> bool {
+        self.http.state() == client::State::Idle && self.http.is_ready() && self.http.transmit().is_empty()
     }
 
     /// The connection of the protocol.

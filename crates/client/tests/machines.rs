@@ -102,6 +102,24 @@ fn an_exchange_knows_whether_anything_came_back() {
     assert!(!exchange.heard() && !exchange.is_reusable());
 }
 
+/// 32 MiB are queued when a server answers the head and reads on no further: the response is complete and so, for HTTP, is
+/// the request. The connection once went back to the pool with what had not left.
+#[test]
+fn a_connection_whose_request_has_not_left_is_not_used_again() {
+    let mut exchange = Exchange::new(NOW, Config::default());
+    exchange.begin(&PlainRequest::new("PUT", "/", &[("Host", "a")]), Length::Known(2000), None).unwrap();
+    exchange.send_content(vec![0; 2000].into()).unwrap();
+    exchange.finish(None).unwrap();
+    exchange.transmit().pop(100);
+    let mut recv = received(b"HTTP/1.1 413 \r\nContent-Length: 0\r\n\r\n");
+    while exchange.poll_event(NOW, &mut recv).unwrap().is_some() {}
+    assert!(!exchange.is_reusable());
+    while !exchange.transmit().is_empty() {
+        exchange.transmit().pop(usize::MAX);
+    }
+    assert!(exchange.is_reusable());
+}
+
 #[test]
 fn an_exchange_that_takes_too_long_is_aborted_and_says_so_for_ever() {
     let mut exchange = asked();

@@ -93,6 +93,8 @@
 
 mod clock;
 mod driver;
+#[cfg(feature = "client")]
+pub mod http;
 pub mod poll;
 mod server;
 mod tcp;

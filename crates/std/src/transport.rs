@@ -55,6 +55,48 @@ pub trait Transport {
     }
 }
 
+impl<T: Transport + ?Sized> Transport for Box<T> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        (**self).read(room)
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        (**self).write_vectored(pieces)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        (**self).flush()
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        (**self).shutdown_write()
+    }
+
+    fn abort(&mut self) {
+        (**self).abort();
+    }
+
+    fn park(&mut self, interest: Interest, deadline: Option<Instant>) -> io::Result<()> {
+        (**self).park(interest, deadline)
+    }
+
+    fn now(&self) -> Instant {
+        (**self).now()
+    }
+
+    fn waker(&self) -> Waker {
+        (**self).waker()
+    }
+
+    fn take_woken(&mut self) -> bool {
+        (**self).take_woken()
+    }
+
+    fn is_shutting_down(&self) -> bool {
+        (**self).is_shutting_down()
+    }
+}
+
 /// A transport for one turn: a call that would have blocked is pending, because the driver parks after it.
 pub(crate) struct AsWire<'a, T>(pub(crate) &'a mut T);
 

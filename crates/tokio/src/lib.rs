@@ -92,6 +92,8 @@
 
 mod clock;
 mod driver;
+#[cfg(feature = "client")]
+pub mod http;
 mod server;
 mod tcp;
 mod transport;

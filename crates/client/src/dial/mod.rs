@@ -108,31 +108,17 @@ impl Dial {
             return Ok(Some(match self.state {
                 State::Failed => return Err(self.error.clone().unwrap_or(Error::Timeout)),
                 State::Connected => return Ok(None),
-                State::Resolving => {
-                    let name = match &self.route.first_hop().host {
-                        Host::Domain(name) => name,
-                        Host::Ipv4(address) => {
-                            self.race(&[(*address).into()]);
-                            continue;
-                        }
-                        Host::Ipv6(address) => {
-                            self.race(&[(*address).into()]);
-                            continue;
-                        }
-                    };
-                    match names.lookup(now, name) {
-                        None => Action::Resolve(name.clone()),
-                        Some(Ok(addresses)) => {
-                            self.race(&addresses);
-                            continue;
-                        }
-                        Some(Err(error)) => {
-                            let host = name.clone();
-                            self.failed(Error::Resolve { host, error });
-                            continue;
-                        }
+                State::Resolving => match self.addresses(now, names) {
+                    Ok(addresses) => {
+                        self.race(&addresses);
+                        continue;
                     }
-                }
+                    Err(None) => Action::Resolve(self.host()),
+                    Err(Some(error)) => {
+                        self.failed(Error::Resolve { host: self.host(), error });
+                        continue;
+                    }
+                },
                 State::Connecting => match self.race.as_mut().map(|race| race.next(now)) {
                     Some(Step::Connect(address)) => Action::Connect(address),
                     Some(Step::Wait(until)) => Action::Wait(until.into_iter().chain([self.deadline]).min()),
@@ -197,6 +183,19 @@ impl Dial {
     /// The host that is connected to, for messages.
     pub fn host(&self) -> String {
         self.route.first_hop().host.to_string()
+    }
+
+    /// The addresses of the first hop, or why there are none: not yet, or an error.
+    fn addresses(&self, now: Instant, names: &mut Names) -> Result<Arc<[IpAddr]>, Option<Arc<io::Error>>> {
+        let name = match &self.route.first_hop().host {
+            Host::Ipv4(address) => return Ok(Arc::new([(*address).into()])),
+            Host::Ipv6(address) => return Ok(Arc::new([(*address).into()])),
+            Host::Domain(name) => name,
+        };
+        match self.config.hosts.get(name) {
+            Some(addresses) => Ok(addresses.as_slice().into()),
+            None => names.lookup(now, name).ok_or(None)?.map_err(Some),
+        }
     }
 
     fn race(&mut self, addresses: &[IpAddr]) {

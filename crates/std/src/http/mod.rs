@@ -1,0 +1,5 @@
+//! HTTP for those who want requests and responses, not events.
+
+pub mod client;
+
+pub use client::Client;
