@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::header::{HeaderValue, USER_AGENT};
 
-use crate::{Proxies, hsts, names, pool, redirect};
+use crate::{Proxies, Trace, hsts, names, pool, redirect};
 
 /// Limits, times and policies of a client.
 ///
@@ -38,6 +38,8 @@ pub struct Config {
     pub hsts: hsts::Store,
     /// Field lines of every request that has no such field itself: `User-Agent`.
     pub fields: HeaderMap,
+    /// Who is shown the heads: nobody.
+    pub trace: Option<Trace>,
     /// Addresses of names that are not looked up: none.
     pub hosts: BTreeMap<String, Vec<IpAddr>>,
     /// How long a connection may take, from the lookup of the name to TLS: 30 seconds.
@@ -59,6 +61,7 @@ impl Default for Config {
             proxies: Proxies::none(),
             hsts: hsts::Store::new(),
             fields: HeaderMap::from_iter([(USER_AGENT, agent)]),
+            trace: None,
             hosts: BTreeMap::new(),
             connect_timeout: Duration::from_secs(30),
             attempt_delay: Duration::from_millis(250),

@@ -1,11 +1,11 @@
 //! The machine on a client's connection: HTTP, with the deadline of the exchange.
 
 use bytes::Bytes;
-use drywire_core::{Close, Demand, Instant, RecvBuf, SendQueue, StreamMachine};
+use drywire_core::{Buf as _, Close, Demand, Instant, RecvBuf, SendQueue, StreamMachine};
 use drywire_http::client::{self, Config, Connection, Event};
 use drywire_http::{CommandError, Length, RequestParts, Trailers};
 
-use crate::Error;
+use crate::{Error, Seen, Trace};
 
 /// Why an exchange's connection ended out of order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,12 +37,13 @@ pub struct Exchange {
     deadline: Option<Instant>,
     heard: bool,
     is_late: bool,
+    trace: Option<Trace>,
 }
 
 impl Exchange {
     /// A connection that waits for its first request.
     pub fn new(now: Instant, config: Config) -> Self {
-        Self { http: Connection::new(now, config), deadline: None, heard: false, is_late: false }
+        Self { http: Connection::new(now, config), deadline: None, heard: false, is_late: false, trace: None }
     }
 
     /// Begins a request, and its time.
@@ -55,6 +56,14 @@ impl Exchange {
         self.http.send_request(request, length)?;
         (self.deadline, self.heard) = (deadline, false);
         Ok(())
+    }
+
+    /// Shows the head of the request, which has just begun, and those of its responses.
+    pub(crate) fn set_trace(&mut self, trace: Option<Trace>) {
+        if let Some(trace) = &trace {
+            trace.see(Seen::Request(self.http.transmit().chunk()));
+        }
+        self.trace = trace;
     }
 
     /// [`Connection::send_content`].
@@ -94,8 +103,14 @@ impl StreamMachine for Exchange {
         }
         self.heard |= !recv.is_empty();
         let event = self.http.poll_event(now, recv)?;
-        if matches!(event, Some(Event::End(_))) {
-            self.deadline = None;
+        match &event {
+            Some(Event::End(_)) => self.deadline = None,
+            Some(Event::Informational(head) | Event::Response(head)) => {
+                if let Some(trace) = &self.trace {
+                    trace.see(Seen::Response(head));
+                }
+            }
+            _ => {}
         }
         Ok(event)
     }

@@ -11,7 +11,7 @@
 //! - [redirects](redirect) (RFC 9110, 15.4), repeated requests (RFC 9110, 9.2.2), [HSTS](hsts) (RFC 6797)
 //! - [`Proxies`], [`Tunnel`]: absolute form, `CONNECT`, and what the environment says
 //! - [`Names`](names::Names): a cache of addresses; [`Race`](race::Race): Happy Eyeballs (RFC 8305)
-//! - [`credentials`]: basic and bearer; [`Backoff`]: pauses between tries
+//! - [`credentials`]: basic and bearer; [`Backoff`] and [`Reconnect`]: pauses between tries
 //!
 //! # Out of scope
 //!
@@ -67,12 +67,14 @@ pub mod plan;
 pub mod pool;
 mod proxies;
 pub mod race;
+mod reconnect;
 pub mod redirect;
 mod request;
 mod route;
 mod shared;
 #[cfg(test)]
 mod tables;
+mod trace;
 mod tunnel;
 
 pub use backoff::Backoff;
@@ -84,10 +86,12 @@ pub use exchange::{Exchange, ExchangeError};
 pub use origin::{InvalidUrl, Origin, request_target};
 pub use plan::Plan;
 pub use proxies::{InvalidProxy, Proxies, ProxyFault};
+pub use reconnect::Reconnect;
 pub use redirect::RedirectError;
 pub use request::{Request, RequestError};
 pub use route::{Proxy, Route};
 pub use shared::Shared;
+pub use trace::{Seen, Trace};
 pub use tunnel::{Opened, Tunnel, TunnelError};
 
 pub use http::{HeaderMap, Method, header};

@@ -102,7 +102,7 @@ impl<B> Request<B> {
     pub fn field(mut self, name: &str, value: &str) -> Result<Self, RequestError> {
         let invalid = || RequestError::InvalidField(format!("{name}: {value}"));
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
-        let value = HeaderValue::from_str(value).map_err(|_| invalid())?;
+        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| invalid())?;
         self.fields.try_append(name, value).map_err(|_| invalid())?;
         Ok(self)
     }

@@ -8,7 +8,7 @@ use url::Url;
 use crate::hsts::{Store, UnixTime};
 use crate::names::Names;
 use crate::pool::Pool;
-use crate::{Config, InvalidUrl, Origin, Route};
+use crate::{Config, Dial, InvalidUrl, Origin, Route};
 
 /// What the requests of one client have in common: its policies, its connections, and what it has learnt.
 ///
@@ -43,6 +43,13 @@ impl<C> Shared<C> {
     /// The date at `now`.
     pub fn unix_time(&self, now: Instant) -> UnixTime {
         self.epoch.at(now)
+    }
+
+    /// The making of a connection to the origin of `url`, for a protocol of its own such as WebSocket: through a tunnel
+    /// where a proxy is on the way.
+    pub fn dial(&self, now: Instant, url: &mut Url) -> Result<Dial, InvalidUrl> {
+        let route = self.route(now, url, true)?;
+        Ok(Dial::new(now, Arc::clone(&self.config), route, None))
     }
 
     /// Makes `url` a secure one if its host asks for it, and finds the way to it. `tunnel` is as for

@@ -156,3 +156,32 @@ proptest! {
         prop_assert!(first == Ok(None) || first == expected);
     }
 }
+
+#[test]
+fn a_trace_sees_the_heads_of_both_directions() {
+    use std::sync::{Arc, Mutex};
+
+    use drywire_client::hsts::UnixTime;
+    use drywire_client::{Plan, Request, Seen, Shared, Trace};
+
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let mut config = drywire_client::Config::default();
+    config.trace = Some(Trace::new({
+        let log = Arc::clone(&log);
+        move |seen| {
+            log.lock().unwrap().push(match seen {
+                Seen::Request(head) => String::from_utf8_lossy(head).lines().next().unwrap().to_owned(),
+                Seen::Response(head) => head.to_string(),
+                _ => panic!(),
+            });
+        }
+    }));
+    let shared = Shared::<()>::new(config, UnixTime(0));
+    let plan = Plan::new(NOW, &shared, Request::get("http://a/x").unwrap(), Length::Known(0), true);
+    let mut exchange = Exchange::new(NOW, plan.connection_config());
+    plan.begin(&mut exchange).unwrap();
+    exchange.finish(None).unwrap();
+    let mut recv = received(b"HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 204 Empty\r\n\r\n");
+    while exchange.poll_event(NOW, &mut recv).unwrap().is_some() {}
+    assert_eq!(*log.lock().unwrap(), ["GET /x HTTP/1.1", "HTTP/1.1 103 Hints", "HTTP/1.1 204 Empty"]);
+}

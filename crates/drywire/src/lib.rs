@@ -24,6 +24,7 @@
 //! | `driver` | the engine of every driver, to write one for another runtime | `driver` (with `std`, `tokio` and `tun`) |
 //! | `std` | the driver for `std::net`, a thread for each connection | `std` (default) |
 //! | `tokio` | the driver for tokio, a task for each connection | `tokio` |
+//! | `client` | what HTTP clients decide: pool, redirects, retries, proxies, HSTS; with it `std::http` and `tokio::http` | `client` |
 //! | `tun` | a stack of our own TCP on a TUN device of Linux, one thread | `tun` |
 //! | `sim` | a seeded network with virtual time | `sim` |
 //!
@@ -78,6 +79,8 @@ pub use drywire_http as http;
 pub use drywire_tcp as tcp;
 pub use drywire_ws as ws;
 
+#[cfg(feature = "client")]
+pub use drywire_client as client;
 #[cfg(feature = "driver")]
 pub use drywire_driver as driver;
 #[cfg(feature = "sim")]
@@ -98,6 +101,11 @@ struct FrontPage;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide/README.md")]
 struct Guide;
+
+/// Compiles and runs the examples of the guide's page on clients.
+#[cfg(all(doctest, feature = "client", feature = "std", feature = "tokio"))]
+#[doc = include_str!("../../../docs/guide/client.md")]
+struct Clients;
 
 /// Compiles and runs the examples of the guide's page on other runtimes.
 #[cfg(all(doctest, feature = "driver"))]

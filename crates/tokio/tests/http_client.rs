@@ -249,3 +249,77 @@ async fn known_hosts_survive_in_a_file() {
     assert_eq!(load_hsts(&path).await.unwrap_err().kind(), std::io::ErrorKind::InvalidData);
     tokio::fs::remove_file(&path).await.unwrap();
 }
+
+/// Accepts WebSockets that say their number and close, or refuses where the number is in `refused`.
+async fn count_websockets(listener: tokio::net::TcpListener, refused: &'static [usize]) {
+    use drywire_tokio::TcpTransport;
+    use drywire_tokio::ws::{self, Accept};
+
+    for number in 0.. {
+        let (stream, _) = listener.accept().await.unwrap();
+        if refused.contains(&number) {
+            continue;
+        }
+        let (mut socket, request) = ws::accept(TcpTransport::new(stream), &Accept::default()).await.unwrap();
+        assert_eq!((request.target(), request.field("host").is_some()), ("/feed?x", true));
+        socket.send(format!("number {number}")).await.unwrap();
+        let _ = socket.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_websocket_is_opened_by_its_url_and_again_when_it_is_lost() {
+    use drywire_client::{Backoff, Reconnect};
+    use drywire_core::Seed;
+    use drywire_tokio::ws::{self, Message, Offer};
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/feed?x", listener.local_addr().unwrap());
+    let server = tokio::spawn(count_websockets(listener, &[2, 3]));
+    let client = Client::default();
+    let (mut socket, _) = client.websocket(&url, Offer::default(), ws::client::Config::default()).await.unwrap();
+    assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("number 0"));
+    assert!(socket.next().await.is_none());
+
+    let millisecond = Duration::from_millis(1);
+    let backoff = Backoff::new(millisecond, millisecond * 5, &Seed::from(1));
+    let mut again = client.reconnecting(&url, Offer::default(), ws::client::Config::default(), &Seed::from(1));
+    again = again.with_reconnect(Reconnect::with(backoff, millisecond));
+    for number in [1, 4, 5] {
+        let (mut socket, _) = again.next().await;
+        assert_eq!(socket.next().await.unwrap().unwrap(), Message::text(format!("number {number}")));
+    }
+    server.abort();
+}
+
+/// A proxy that opens a tunnel and then is the server: what goes through is not its own protocol any more.
+#[tokio::test]
+async fn rfc6455_4_1_a_websocket_goes_through_a_tunnel() {
+    use drywire_client::Proxies;
+    use drywire_tokio::TcpTransport;
+    use drywire_tokio::ws::{self, Accept, Message, Offer};
+    use tokio::io::AsyncWriteExt as _;
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut config = Config::default();
+    config.proxies = Proxies::all(&listener.local_addr().unwrap().to_string()).unwrap();
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        assert!(head.starts_with(b"CONNECT a.example:80 HTTP/1.1\r\nHost: a.example:80\r\n"));
+        stream.write_all(b"HTTP/1.1 200 \r\n\r\n").await.unwrap();
+        let (mut socket, request) = ws::accept(TcpTransport::new(stream), &Accept::default()).await.unwrap();
+        assert_eq!((request.target(), request.field("host")), ("/", Some(&b"a.example"[..])));
+        socket.send("through").await.unwrap();
+        let _ = socket.close().await;
+    });
+    let client = Client::new(config);
+    let (mut socket, _) =
+        client.websocket("ws://a.example", Offer::default(), ws::client::Config::default()).await.unwrap();
+    assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("through"));
+    assert!(socket.next().await.is_none());
+    server.await.unwrap();
+}

@@ -12,7 +12,7 @@ use http::Method;
 use url::Url;
 
 use crate::pool::{Acquired, Lease, Ticket};
-use crate::{Config, Dial, Error, RedirectError, Request, Route, Shared, redirect};
+use crate::{Config, Dial, Error, Exchange, RedirectError, Request, Route, Shared, redirect};
 pub use head::Head;
 use state::Input;
 pub use state::State;
@@ -24,7 +24,7 @@ pub enum Action<C> {
     Check(C),
     /// Perform what this wants, and report [`connected`](Plan::connected) or [`failed`](Plan::failed).
     Dial(Box<Dial>),
-    /// Send [`head`](Plan::head), and the content if [`sends_content`](Plan::sends_content); report
+    /// [`begin`](Plan::begin) the request, send the content if [`sends_content`](Plan::sends_content); report
     /// [`answered`](Plan::answered) with the head of the final response, or [`lost`](Plan::lost).
     Exchange,
     /// Read the rest of the response, unless it is long. Then keep the connection or close it, with
@@ -126,6 +126,13 @@ impl Plan {
     /// The head of the request, as it is to be sent now.
     pub fn head(&self) -> Head<'_> {
         Head::new(&self.request, &self.config.fields, self.route.as_ref())
+    }
+
+    /// Begins the request on a connection.
+    pub fn begin(&self, exchange: &mut Exchange) -> Result<(), Error> {
+        exchange.begin(&self.head(), self.length, self.deadline)?;
+        exchange.set_trace(self.config.trace.clone());
+        Ok(())
     }
 
     /// The length of the content: nothing where a redirect has made it a request without.

@@ -21,12 +21,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use drywire_client::hsts::{self, UnixTime};
 use drywire_client::plan::Action;
 use drywire_client::pool::Lease;
-use drywire_client::{Exchange, Plan, Shared};
+use drywire_client::{Exchange, InvalidUrl, Plan, Shared, Url};
 use drywire_core::Instant;
 
 pub use content::Content;
 #[doc(no_inline)]
-pub use drywire_client::{Config, Error, Proxies, Request, RequestError};
+pub use drywire_client::{Config, Error, Proxies, Request, RequestError, Seen, Trace};
 pub use response::Response;
 use transfer::Transfer;
 
@@ -95,6 +95,14 @@ impl Client {
         let now = self.now();
         let plan = self.with(|shared| Plan::new(now, shared, request, length, is_replayable));
         Journey { client: self, plan }.run(&mut content)
+    }
+
+    /// Connects to the origin of an `http`, `https`, `ws` or `wss` URL, for a protocol of one's own: by TLS where the URL or
+    /// its host asks for it, and through a tunnel where a proxy is on the way. The connection is not one of the pool's.
+    pub fn connect(&self, url: &str) -> Result<Link, Error> {
+        let mut url = Url::parse(url).map_err(InvalidUrl::from)?;
+        let mut dial = self.with(|shared| shared.dial(self.now(), &mut url))?;
+        self.dial(&mut dial)
     }
 
     /// What is known of hosts that want TLS, to be [written](save_hsts) to a file.

@@ -23,7 +23,7 @@ pub(super) struct Transfer {
 
 impl Transfer {
     pub(super) fn begin(mut connection: Connection, plan: &Plan, source: Source) -> Result<Self, Error> {
-        connection.machine_mut().begin(&plan.head(), plan.length(), plan.deadline())?;
+        plan.begin(connection.machine_mut())?;
         Ok(Self { connection, source, is_over: false })
     }
 
