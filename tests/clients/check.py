@@ -25,6 +25,7 @@ import websockets
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 
+import crowd
 import load
 import peers  # noqa: F401, whose checks join the list
 from harness import CHECKS, HERE, LIMIT, OPTIONS, Server, Skip, check, curl, equal, expect, program, rest, status, until
@@ -520,7 +521,7 @@ def main():
 
     print(subprocess.run(["curl", "--version"], capture_output=True, text=True).stdout.split(" (")[0],
           "· Python", sys.version.split()[0], "· websockets", websockets.__version__)
-    for runtime in ("tokio", "std"):
+    for runtime in ("tokio", "std", "poll"):
         server = Server(OPTIONS.binary, runtime)
         for function in CHECKS:
             if OPTIONS.only in function.__name__:
@@ -537,6 +538,11 @@ def main():
             run(f"{runtime}: graceful_shutdown", lambda: graceful_shutdown(OPTIONS.binary, runtime))
         if OPTIONS.only in "load":
             run(f"{runtime}: load", lambda: load.check(runtime))
+        if OPTIONS.only in "sigterm_under_load":
+            run(f"{runtime}: sigterm_under_load", lambda: crowd.sigterm_under_load(runtime))
+        # On threads, each connection would have one.
+        if OPTIONS.only in "websocket_crowd" and runtime != "std":
+            run(f"{runtime}: websocket_crowd", lambda: crowd.websockets(runtime))
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     sys.exit(1 if failed else 0)
 

@@ -12,7 +12,7 @@ from harness import LIMIT, OPTIONS, Server, curl, equal, expect, rest
 
 SLOW = 200
 # On threads, each connection has one.
-IDLE = {"tokio": 10_000, "std": 1_000}
+IDLE = {"tokio": 10_000, "std": 1_000, "poll": 10_000}
 REQUEST = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
