@@ -214,7 +214,12 @@ impl<M: StreamMachine> Engine<M> {
         }
         // Asked after the flush: a close shows only once the queue is empty.
         let stuck = self.failure.is_some() && self.is_stuck();
-        match self.machine.demand().close.or(stuck.then_some(Close::Both)) {
+        let close = match self.machine.demand().close {
+            Some(Close::Abort) => Some(Close::Abort),
+            _ if stuck => Some(Close::Both),
+            close => close,
+        };
+        match close {
             Some(Close::Abort) => {
                 wire.abort();
                 return Step::End;
@@ -383,9 +388,11 @@ impl<M: StreamMachine> Engine<M> {
         self.state == State::Open && self.machine.demand().close.is_some()
     }
 
-    /// Whether the machine waits for neither the peer nor the clock.
+    /// Whether a failed machine, whose farewell has left, waits for neither the peer nor the clock, or for a peer that has
+    /// ended: it is not told of that any more.
     fn is_stuck(&mut self) -> bool {
-        !self.wants_read() && self.machine.poll_timeout().is_none() && self.is_flushed()
+        let waits = self.machine.demand().read || self.machine.poll_timeout().is_some();
+        self.is_flushed() && (self.recv.is_end_of_stream() || !waits)
     }
 }
 

@@ -216,6 +216,17 @@ fn a_failed_machine_that_waits_for_nothing_is_closed() {
     assert_eq!(wire.now(), Instant::from_millis(1_003));
 }
 
+/// The peer sends garbage and ends its direction 3 ms later. The machine, which had failed, was no more told of that, and the
+/// connection stayed until the time for its farewell was up.
+#[test]
+fn a_failed_machine_whose_peer_has_ended_is_closed_at_once() {
+    let script = Script { reads: vec![data("x"), ReadStep::Block(millis(3)), ReadStep::End], ..Script::default() };
+    let (mut driver, wire) = driver(&script, |now| Stubborn::new(now, true));
+    assert_eq!(run(&mut driver, &wire).outcome, Outcome::Protocol(Rule::Bad));
+    assert!(wire.is_shut() && !wire.is_aborted());
+    assert_eq!(wire.now(), Instant::from_millis(1_003));
+}
+
 /// Half-close at 0 s, the machine's patience ends at 5 s, the peer never closes: it took 7 s, for the driver then lingered
 /// once more.
 #[test]
