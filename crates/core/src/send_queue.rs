@@ -81,9 +81,12 @@ impl SendQueue {
     }
 
     /// Appends a copy of `bytes` and returns the copy, which may be changed in place (a mask, a checksum).
+    #[inline]
     pub fn extend_from_slice(&mut self, bytes: &[u8]) -> &mut [u8] {
         if self.tail.len() >= Self::TAIL_MAX {
             self.close_tail();
+            // Whoever fills one fills the next: growing there step by step would copy it once more.
+            self.tail.reserve(Self::TAIL_MAX + bytes.len());
         }
         let start = self.tail.len();
         self.tail.extend_from_slice(bytes);

@@ -179,24 +179,41 @@ impl FrameHeader {
     /// The header as it stands on the wire, with the length in its shortest form.
     #[inline]
     pub fn encode(&self) -> EncodedHeader {
-        let mut encoded = EncodedHeader { bytes: [0; Self::MAX_LEN], len: 0 };
+        let mut bytes = [0; Self::MAX_LEN];
+        let first = self.first_byte();
+        // Where there is no key, zeros stand behind the header.
+        let [k0, k1, k2, k3] = self.mask.unwrap_or_default();
+        let (mask, key_len) = if self.mask.is_some() { (MASK, 4) } else { (0, 0) };
+        let len = if let Some(short) = self.encode_short() {
+            bytes[..6].copy_from_slice(&short);
+            2
+        } else if let Ok(length) = u16::try_from(self.payload_len) {
+            let [l0, l1] = length.to_be_bytes();
+            bytes[..8].copy_from_slice(&[first, mask | LENGTH_16, l0, l1, k0, k1, k2, k3]);
+            4
+        } else {
+            let [l0, l1, l2, l3, l4, l5, l6, l7] = self.payload_len.to_be_bytes();
+            bytes = [first, mask | LENGTH_64, l0, l1, l2, l3, l4, l5, l6, l7, k0, k1, k2, k3];
+            10
+        };
+        EncodedHeader { bytes, len: len + key_len }
+    }
+
+    /// The header of a payload whose length fits into its 7 bits. Where there is no key, it ends two bytes in, and zeros
+    /// follow.
+    #[inline]
+    pub(crate) fn encode_short(&self) -> Option<[u8; 6]> {
+        let mask = if self.mask.is_some() { MASK } else { 0 };
+        let [k0, k1, k2, k3] = self.mask.unwrap_or_default();
+        let short = self.payload_len < u64::from(LENGTH_16);
+        short.then(|| [self.first_byte(), mask | self.payload_len as u8, k0, k1, k2, k3])
+    }
+
+    #[inline]
+    fn first_byte(&self) -> u8 {
         let fin = if self.fin { FIN } else { 0 };
         let rsv1 = if self.compressed { RSV1 } else { 0 };
-        encoded.put([fin | rsv1 | self.opcode as u8]);
-        let mask = if self.mask.is_some() { MASK } else { 0 };
-        if self.payload_len < u64::from(LENGTH_16) {
-            encoded.put([mask | self.payload_len as u8]);
-        } else if let Ok(length) = u16::try_from(self.payload_len) {
-            encoded.put([mask | LENGTH_16]);
-            encoded.put(length.to_be_bytes());
-        } else {
-            encoded.put([mask | LENGTH_64]);
-            encoded.put(self.payload_len.to_be_bytes());
-        }
-        if let Some(key) = self.mask {
-            encoded.put(key);
-        }
-        encoded
+        fin | rsv1 | self.opcode as u8
     }
 }
 
@@ -222,17 +239,6 @@ impl fmt::Display for FrameHeader {
 pub struct EncodedHeader {
     bytes: [u8; FrameHeader::MAX_LEN],
     len: usize,
-}
-
-impl EncodedHeader {
-    /// 1 + 1 + 8 + 4 bytes at most, so the parts always fit.
-    #[inline]
-    fn put<const N: usize>(&mut self, part: [u8; N]) {
-        if let Some(room) = self.bytes.get_mut(self.len..self.len + N) {
-            room.copy_from_slice(&part);
-            self.len += N;
-        }
-    }
 }
 
 impl core::ops::Deref for EncodedHeader {

@@ -29,6 +29,21 @@ pub fn mask(key: [u8; 4], offset: usize, bytes: &mut [u8]) {
     }
 }
 
+/// Writes `from`, masked from the front of a payload on, to the front of `to`, which is no shorter.
+#[inline]
+pub(crate) fn mask_to(key: [u8; 4], from: &[u8], to: &mut [u8]) {
+    let half = u32::from_ne_bytes(key);
+    let word = u64::from(half) | u64::from(half) << 32;
+    let (words, rest) = from.as_chunks();
+    for (to, from) in to.as_chunks_mut().0.iter_mut().zip(words) {
+        *to = (u64::from_ne_bytes(*from) ^ word).to_ne_bytes();
+    }
+    let to = to.iter_mut().skip(from.len() - rest.len());
+    for ((to, from), key) in to.zip(rest).zip(word.to_ne_bytes()) {
+        *to = from ^ key;
+    }
+}
+
 const CACHE_LINE: usize = 64;
 /// Below this length the detour costs more than it saves.
 const ALIGNED_FROM: usize = 1024;

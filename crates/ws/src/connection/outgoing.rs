@@ -9,6 +9,7 @@ use drywire_core::{Rng, Seed, SendQueue};
 
 use crate::deflate::Deflater;
 use crate::frame::{FrameHeader, Opcode};
+use crate::mask::mask_to;
 use crate::utf8::Utf8Check;
 use crate::{CloseFrame, MessageKind, Misuse, PreparedMessage, Role, mask};
 
@@ -222,8 +223,8 @@ impl OpenMessage {
 }
 
 impl Frames {
-    /// Up to this length a payload that must be copied goes into the queue's own buffer.
-    const COPIED: usize = 8 * 1024;
+    /// Up to this length a payload that is masked is copied into the queue's own buffer, whoever else holds it.
+    const COPIED: usize = 4 * 1024;
 
     /// A header with a key of its own.
     #[inline]
@@ -236,8 +237,28 @@ impl Frames {
     #[inline]
     fn push(&mut self, opcode: Opcode, fin: bool, payload: Bytes) {
         let header = self.header(opcode, fin, false, payload.len() as u64);
-        self.queue.extend_from_slice(&header.encode());
-        self.push_masked(header.mask, 0, payload);
+        match (header.encode_short(), header.mask) {
+            (Some(short), Some(key)) => self.push_short(short, key, &payload),
+            (Some([first, second, ..]), None) => {
+                // A length that the compiler knows makes stores of the copy.
+                self.queue.extend_from_slice(&[first, second]);
+                self.queue.push(payload);
+            }
+            (None, _) => {
+                self.queue.extend_from_slice(&header.encode());
+                self.push_masked(header.mask, 0, payload);
+            }
+        }
+    }
+
+    /// Queues a frame with a short header and a payload of at most 125 bytes, which is masked on the way.
+    #[inline]
+    fn push_short(&mut self, header: [u8; 6], key: [u8; 4], payload: &[u8]) {
+        let mut frame = [0; 8 + 128];
+        let (front, body) = frame.split_at_mut(8);
+        front[2..].copy_from_slice(&header);
+        mask_to(key, payload, body);
+        self.queue.extend_from_slice(&frame[2..8 + payload.len()]);
     }
 
     /// Queues a frame whose header is known but for the mask.
@@ -269,19 +290,12 @@ impl Frames {
             return;
         };
         let phase = (offset % 4) as usize;
-        if payload.len() < SendQueue::BY_REFERENCE {
+        if payload.len() <= Self::COPIED {
             mask(key, phase, self.queue.extend_from_slice(&payload));
             return;
         }
-        // Masked in place if nobody else holds the payload; else the copy goes where it costs least.
-        let mut payload = match payload.try_into_mut() {
-            Ok(own) => own,
-            Err(shared) if shared.len() <= Self::COPIED => {
-                mask(key, phase, self.queue.extend_from_slice(&shared));
-                return;
-            }
-            Err(shared) => BytesMut::from(&shared[..]),
-        };
+        // Masked in place if nobody else holds it.
+        let mut payload = payload.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
         mask(key, phase, &mut payload);
         self.queue.push(payload.freeze());
     }
