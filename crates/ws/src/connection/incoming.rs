@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use core::fmt;
+use core::ops::Range;
 use core::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -11,9 +12,7 @@ use super::Event;
 use super::assembly::Assembly;
 use crate::deflate::Inflater;
 use crate::frame::{CONTROL_MAX, FrameHeader, Opcode};
-use crate::{
-    CapacityError, CloseFrame, Config, Delivery, Error, Message, MessageKind, ProtocolError, Role, mask, utf8,
-};
+use crate::{CapacityError, CloseFrame, Config, Delivery, Error, Message, MessageKind, ProtocolError, Role, mask};
 
 #[derive(Default)]
 pub(super) struct Incoming {
@@ -78,10 +77,10 @@ impl Incoming {
         self.frame.is_some()
     }
 
-    /// Takes the short message that is one frame and wholly there, which is what most messages are. `None`: whatever is
-    /// there takes the long way, which comes to the same.
+    /// Finds the short message that is one frame and wholly there, which is what most messages are, and unmasks it.
+    /// `None`: whatever is there takes the long way, which comes to the same.
     #[inline]
-    pub(super) fn poll_short(&self, role: Role, recv: &mut RecvBuf) -> Option<Result<Message, ProtocolError>> {
+    pub(super) fn find_short(&self, role: Role, recv: &mut RecvBuf) -> Option<(MessageKind, Range<usize>)> {
         let &[first, second, ref rest @ ..] = &recv[..] else { return None };
         let kind = match first {
             0x81 => MessageKind::Text,
@@ -95,16 +94,14 @@ impl Incoming {
         };
         let start = if role == Role::Server { 6 } else { 2 };
         let end = start + usize::from(len);
-        if usize::from(len) >= self.short || self.frame.is_some() || self.message.is_some() || end > recv.len() {
+        if usize::from(len) >= self.short || self.frame.is_some() || self.message.is_some() {
             return None;
         }
-        let payload = &mut recv[start..end];
+        let payload = recv.get_mut(start..end)?;
         if let Some(key) = key {
             mask(key, 0, payload);
         }
-        let message = copied(kind, payload);
-        recv.skip(end);
-        Some(message)
+        Some((kind, start..end))
     }
 
     /// Takes frames from `recv` until one gives an event or more bytes are needed.
@@ -312,16 +309,6 @@ fn single(opcode: Opcode, recv: &mut RecvBuf, len: usize, key: Option<[u8; 4]>) 
     let mut text = Assembly::new(MessageKind::Text, false);
     Payload { fin: true, key, taken: 0, remaining: len as u64 }.pass(recv, &mut text)?;
     text.finish()
-}
-
-/// The message of this payload.
-#[inline]
-fn copied(kind: MessageKind, payload: &[u8]) -> Result<Message, ProtocolError> {
-    match kind {
-        MessageKind::Binary => Ok(Message::Binary(Bytes::copy_from_slice(payload))),
-        // 8.1: text that is not UTF-8 fails the connection.
-        MessageKind::Text => utf8::check(payload).map(Message::text).map_err(|_| ProtocolError::TextNotUtf8),
-    }
 }
 
 fn control(opcode: Opcode, payload: Bytes) -> Result<Event, ProtocolError> {

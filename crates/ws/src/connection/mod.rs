@@ -19,7 +19,11 @@ use self::timers::{Due, Timers};
 use crate::deflate::{Deflater, Inflater, Parameters, Pool};
 use crate::frame::Opcode;
 use crate::state::{Input, State};
-use crate::{CapacityError, CloseCode, CloseFrame, CloseInfo, Config, End, Error, Message, MessageKind, Role};
+use crate::utf8::{self, NotUtf8};
+use crate::{
+    CapacityError, CloseCode, CloseFrame, CloseInfo, Config, End, Error, Message, MessageKind, ProtocolError, Role,
+    Utf8Bytes,
+};
 
 /// What a connection tells its user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -234,12 +238,22 @@ impl StreamMachine for Connection {
         if recv.len() != self.unread {
             self.timers.hear(self.now, self.incoming.is_frame_under_way());
         }
-        if let Some(message) = self.incoming.poll_short(self.role, recv) {
-            self.unread = recv.len();
+        if let Some((kind, payload)) = self.incoming.find_short(self.role, recv) {
+            let end = payload.end;
+            self.unread = recv.len() - end;
             self.timers.use_for_message(self.now);
+            // Each kind returns by itself, so that no value goes through memory to be moved once more.
+            if kind == MessageKind::Binary {
+                let message = Bytes::copy_from_slice(&recv[payload]);
+                recv.skip(end);
+                return Ok(Some(Event::Message(Message::Binary(message))));
+            }
+            // 8.1: text that is not UTF-8 fails the connection.
+            let message = utf8::check(&recv[payload]).map(Utf8Bytes::from);
+            recv.skip(end);
             return match message {
-                Ok(message) => Ok(Some(Event::Message(message))),
-                Err(violation) => Err(self.fail(violation.into())),
+                Ok(text) => Ok(Some(Event::Message(Message::Text(text)))),
+                Err(NotUtf8) => Err(self.fail(ProtocolError::TextNotUtf8.into())),
             };
         }
         loop {
