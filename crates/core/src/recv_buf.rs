@@ -21,11 +21,12 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 /// assert_eq!(&method[..], b"GET");
 /// assert_eq!(&recv[..], b" / HTTP/1.1");
 /// ```
-/// Two buffers are equal if they hold the same bytes and both have the end of the stream or neither has it.
+/// Two buffers are equal if they hold the same bytes and both have the same end of the stream or neither has one.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct RecvBuf {
     bytes: BytesMut,
     end_of_stream: bool,
+    truncated: bool,
 }
 
 impl RecvBuf {
@@ -82,6 +83,19 @@ impl RecvBuf {
 
     /// Marks the end of the stream. Bytes that are appended afterwards are dropped, as a transport has none.
     pub fn finish(&mut self) {
+        self.end_of_stream = true;
+    }
+
+    /// Whether the end of the stream is not the peer's word: TLS without `close_notify`, which somebody in between may
+    /// have cut (RFC 8446, 6.1). Whatever is whole by its own framing is whole; what the end itself delimits is not.
+    pub fn is_truncated(&self) -> bool {
+        self.truncated
+    }
+
+    /// Marks an end of the stream that is not the peer's word.
+    pub fn finish_truncated(&mut self) {
+        // The end comes once.
+        self.truncated |= !self.end_of_stream;
         self.end_of_stream = true;
     }
 
@@ -163,6 +177,7 @@ impl fmt::Debug for RecvBuf {
         f.debug_struct("RecvBuf")
             .field("len", &self.bytes.len())
             .field("end_of_stream", &self.end_of_stream)
+            .field("truncated", &self.truncated)
             .finish_non_exhaustive()
     }
 }
@@ -286,6 +301,20 @@ mod tests {
                 prop_assert_eq!(&bytes[..], &expected[..]);
             }
         }
+    }
+
+    #[test]
+    fn an_end_is_the_peers_word_or_it_is_not_and_stays_what_it_was() {
+        let mut cut = RecvBuf::new();
+        cut.finish_truncated();
+        assert!(cut.is_finished() && cut.is_truncated());
+        let mut whole = RecvBuf::new();
+        whole.finish();
+        whole.finish_truncated();
+        assert!(whole.is_finished() && !whole.is_truncated());
+        cut.finish();
+        assert!(cut.is_truncated());
+        assert_ne!(cut, whole);
     }
 
     #[test]

@@ -339,6 +339,8 @@ impl<M: StreamMachine> Engine<M> {
             }
             Poll::Ready(Ok(_)) => {}
             Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
+            // What it cuts off is for the machine to say.
+            Poll::Ready(Err(error)) if error.kind() == ErrorKind::UnexpectedEof => self.recv.finish_truncated(),
             Poll::Ready(Err(error)) => {
                 self.broken.get_or_insert(error);
                 return Step::End;

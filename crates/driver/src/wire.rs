@@ -13,7 +13,9 @@ const PIECES: usize = 32;
 /// It may borrow what only one turn has, such as a task's context. Between two turns nothing of it is kept.
 ///
 /// [`Poll::Pending`] is the answer of a call that cannot go on now, and obliges the driver to come back when it could.
-/// [`io::ErrorKind::Interrupted`] is tried again at once. Every other error ends the connection.
+/// [`io::ErrorKind::Interrupted`] is tried again at once. [`io::ErrorKind::UnexpectedEof`] of a read is an end of the stream
+/// that is not the peer's word, as TLS has it without `close_notify`: the machine learns of it by
+/// [`RecvBuf::is_truncated`]. Every other error ends the connection.
 pub trait Wire {
     /// Reads into `room`, which is not empty. `Ok(0)` is the end of the stream, after which nothing more is read.
     fn read(&mut self, room: &mut [u8]) -> Poll<io::Result<usize>>;

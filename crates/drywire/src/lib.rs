@@ -87,6 +87,8 @@ pub use drywire_driver as driver;
 pub use drywire_sim as sim;
 #[cfg(feature = "std")]
 pub use drywire_std as std;
+#[cfg(feature = "tls")]
+pub use drywire_tls as tls;
 #[cfg(feature = "tokio")]
 pub use drywire_tokio as tokio;
 #[cfg(feature = "tun")]

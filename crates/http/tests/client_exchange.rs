@@ -313,6 +313,27 @@ fn rfc9112_9_5_a_close_instead_of_a_response_is_told_apart() {
     }
 }
 
+/// TLS that ends without close_notify: what its own framing ends is whole, what the close ends is not.
+#[test]
+fn rfc9112_9_8_content_until_an_incomplete_close_is_not_whole() {
+    for (head_and_content, is_whole) in [
+        ("HTTP/1.1 200 OK\r\n\r\nhi", false),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", true),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", true),
+    ] {
+        let mut client = asking("GET", HOST);
+        client.feed(head_and_content);
+        client.recv.finish_truncated();
+        assert_eq!(head(&mut client), 200);
+        assert_eq!(client.event(), Event::Content(Bytes::from_static(b"hi")));
+        if is_whole {
+            assert!(matches!(client.event(), Event::End(_)));
+        } else {
+            assert_eq!(client.error(), Error::UnexpectedEnd);
+        }
+    }
+}
+
 #[test]
 fn rfc9112_9_2_an_unrequested_response_is_an_error() {
     let mut client = client();

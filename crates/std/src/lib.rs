@@ -21,7 +21,7 @@
 //!
 //! [`Driver`] and its [`Config`]; TCP through [`connect`] and [`TcpTransport`]; [`Server`], a thread for each
 //! connection with a limit, a back-off and a graceful end ([`ShutdownHandle`]); [`Transport`] for everything else that
-//! carries bytes. In [`poll`]: many connections on one thread.
+//! carries bytes; TLS over any of them (`TlsTransport`, feature `tls`). In [`poll`]: many connections on one thread.
 //!
 //! # Out of scope
 //!
@@ -98,6 +98,8 @@ pub mod http;
 pub mod poll;
 mod server;
 mod tcp;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
 
 pub use clock::Clock;
@@ -108,4 +110,6 @@ pub use drywire_driver::{
 };
 pub use server::{Server, Stopped};
 pub use tcp::{TcpTransport, connect};
+#[cfg(feature = "tls")]
+pub use tls::TlsTransport;
 pub use transport::Transport;

@@ -157,7 +157,7 @@ impl<M: StreamMachine, T: Transport> Driver<M, T> {
         mut poll: impl FnMut(&mut Engine<M>, &mut AsWire<'_, '_, T>) -> Poll<R>,
     ) -> Poll<R> {
         loop {
-            let mut wire = AsWire { transport: &mut self.transport, cx: &mut *cx, clock: self.clock };
+            let mut wire = AsWire::new(&mut self.transport, &mut *cx, self.clock);
             if let Poll::Ready(result) = poll(&mut self.engine, &mut wire) {
                 if self.engine.is_closed() {
                     self.sleep = None;
@@ -206,6 +206,12 @@ pub(crate) struct AsWire<'a, 'b, T> {
     transport: &'a mut T,
     cx: &'a mut Context<'b>,
     clock: Clock,
+}
+
+impl<'a, 'b, T> AsWire<'a, 'b, T> {
+    pub(crate) fn new(transport: &'a mut T, cx: &'a mut Context<'b>, clock: Clock) -> Self {
+        Self { transport, cx, clock }
+    }
 }
 
 impl<T: Transport> Wire for AsWire<'_, '_, T> {

@@ -96,6 +96,8 @@ mod driver;
 pub mod http;
 mod server;
 mod tcp;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
 #[cfg(feature = "ws")]
 pub mod ws;
@@ -106,4 +108,6 @@ pub use driver::Driver;
 pub use drywire_driver::{Config, DriveError, EventResult, Parts, ServerConfig, ShutdownHandle, Turn, TurnResult};
 pub use server::{Server, Stopped};
 pub use tcp::{TcpTransport, connect};
+#[cfg(feature = "tls")]
+pub use tls::TlsTransport;
 pub use transport::{AnyStream, Transport};

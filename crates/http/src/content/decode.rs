@@ -75,7 +75,8 @@ impl Decoder {
             Self::Length(missing) => Ok(take(missing, recv).map_or(Step::Blocked, Step::Content)),
             Self::Chunked(chunked) => chunked.decode(recv, limits),
             Self::UntilClose if !recv.is_empty() => Ok(Step::Content(piece(recv, usize::MAX))),
-            Self::UntilClose if recv.is_end_of_stream() => Ok(Step::end()),
+            // RFC 9112, 9.8: such content is whole only if the close is the server's word.
+            Self::UntilClose if recv.is_end_of_stream() && !recv.is_truncated() => Ok(Step::end()),
             Self::UntilClose => Ok(Step::Blocked),
         }
     }
