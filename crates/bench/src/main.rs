@@ -4,6 +4,7 @@ mod bulk;
 mod drywire_host;
 mod host;
 mod http;
+mod http_server;
 mod idle;
 mod loss;
 mod smoltcp_host;
@@ -44,6 +45,8 @@ enum What {
     Ws(ws::Arguments),
     /// HTTP/1.1 in memory: exchanges, chunks, a head that drips in.
     Http(http::Arguments),
+    /// HTTP/1.1 over loopback, asked by wrk.
+    HttpServer(http_server::Arguments),
     /// Bytes to and from the kernel's TCP through a TUN device, which it makes: best in a network namespace of its own.
     #[cfg(target_os = "linux")]
     Tun(tun::Arguments),
@@ -66,6 +69,7 @@ fn main() {
         What::Idle(arguments) => idle::run(&arguments),
         What::Ws(arguments) => ws::run(&arguments),
         What::Http(arguments) => http::run(&arguments),
+        What::HttpServer(arguments) => http_server::run(&arguments),
         #[cfg(target_os = "linux")]
         What::Tun(arguments) => tun::run(&arguments),
     }

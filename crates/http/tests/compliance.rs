@@ -1,5 +1,5 @@
-//! `docs/compliance/http.md` names tests that exist, and all that are named after an RFC or a standard; `http-advisories.md` names all
-//! tests of `advisories.rs`.
+//! `docs/compliance/http.md` names tests that exist, and all that are named after an RFC or a standard; its table of inputs names
+//! cases of the corpus, whose outcome is the answer that stands there. `http-advisories.md` names all tests of `advisories.rs`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,10 +20,13 @@ fn tests(path: &Path, names: &mut BTreeSet<String>) {
     }
 }
 
+fn read(page: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/compliance").join(page)).unwrap()
+}
+
 /// What stands between backquotes in a page and looks like the name of a test: types and fields have shorter ones.
 fn named(page: &str) -> BTreeSet<String> {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/compliance").join(page);
-    let page = fs::read_to_string(page).unwrap();
+    let page = read(page);
     let quoted = page.split('`').skip(1).step_by(2);
     quoted.filter(|name| name.matches('_').count() >= 3 && !name.contains('/')).map(String::from).collect()
 }
@@ -50,4 +53,50 @@ fn the_page_and_the_tests_agree() {
         .filter(|name| ["rfc", "html", "fetch"].iter().any(|source| name.starts_with(source)) && !named.contains(*name))
         .collect();
     assert!(unnamed.is_empty(), "tests of a rule that the page does not name: {unnamed:#?}");
+}
+
+/// The block of a case in the corpus, named `file: title`.
+fn case(name: &str) -> Option<String> {
+    let (file, title) = name.split_once(": ")?;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(file).with_extension("txt");
+    let text = fs::read_to_string(path).ok()?;
+    let block = text.split("\n\n").find(|block| block.lines().any(|line| line.strip_prefix("== ") == Some(title)));
+    block.map(str::to_owned)
+}
+
+/// Whether the outcome of a case is the answer of its row, which begins with a status, `error` or `refused`, or accepts.
+fn is_answer(answer: &str, case: &str) -> bool {
+    let has = |start: &str| case.lines().any(|line| line.starts_with(start));
+    // A client has nobody to send a status to.
+    let is_client = has("client ");
+    match answer.split([' ', ',']).next().unwrap_or_default() {
+        "error" => has("error ") && has("closes"),
+        "refused" => has("refused "),
+        status if status.parse::<u16>().is_ok() => {
+            has("error ") && has("closes") && (is_client || has(&format!("sent {status}")))
+        }
+        _ => !has("error ") && !has("refused "),
+    }
+}
+
+#[test]
+fn every_input_of_the_page_has_its_answer_in_the_corpus() {
+    let page = read("http.md");
+    let table = page.split_once("## Strictness").unwrap().1.split_once("\n## ").unwrap().0;
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| input"))
+        .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
+        .collect();
+    assert!(rows.len() >= 50, "{} rows", rows.len());
+    for row in rows {
+        let [input, answer, cases] = row[..] else { panic!("three columns: {row:?}") };
+        let mut found = 0;
+        for name in cases.split('`').skip(1).step_by(2).filter(|name| name.contains(": ")) {
+            let case = case(name).unwrap_or_else(|| panic!("{input}: no case {name:?} in the corpus"));
+            assert!(is_answer(answer, &case), "{input}: {answer} is not what comes of\n{case}");
+            found += 1;
+        }
+        assert!(found > 0, "{input}: no case");
+    }
 }

@@ -150,7 +150,12 @@ impl Transport for TcpTransport {
     }
 
     fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.socket.check()?.write_vectored(pieces)
+        let mut socket = self.socket.check()?;
+        // The kernel takes one piece faster where it is not in a list.
+        match pieces {
+            [piece] => socket.write(piece),
+            _ => socket.write_vectored(pieces),
+        }
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {

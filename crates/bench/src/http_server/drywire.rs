@@ -1,0 +1,57 @@
+//! drywire's sides: the same application on two runtimes.
+
+use std::io;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use drywire_http::server::{Config, Connection, Event};
+use drywire_http::{CommandError, Length, PlainResponse, PreparedResponse};
+
+use super::{ADDRESS, CONTENT, CONTENT_TYPE, listening, with_date};
+
+static HELLO: LazyLock<PreparedResponse> = LazyLock::new(|| {
+    let fields = [("Content-Type", CONTENT_TYPE)];
+    PreparedResponse::new(&PlainResponse::new(200, &fields), Length::Known(CONTENT.len() as u64)).expect("a good head")
+});
+
+/// A refused command means that the connection failed or is closing: the driver tells why.
+fn handle(connection: &mut Connection, event: &Event) -> Result<(), CommandError> {
+    if let Event::Request(head) = event {
+        if head.path() != "/hello" {
+            connection.respond(&PlainResponse::new(404, &[]), Length::Known(0))?;
+            return connection.finish(None);
+        }
+        with_date(|date| connection.respond_prepared(&HELLO, Some(date)))?;
+        connection.send_content(Bytes::from_static(CONTENT.as_bytes()))?;
+        connection.finish(None)?;
+    }
+    Ok(())
+}
+
+pub(super) async fn on_tokio() -> io::Result<()> {
+    use drywire_tokio::{Driver, Server};
+
+    let server = Server::bind(ADDRESS).await?;
+    listening(server.local_addr());
+    let run = server.run(|transport, _peer, _shutdown| async {
+        let mut driver = Driver::new(Connection::new(transport.now(), Config::default()), transport);
+        while let Ok(Some(event)) = driver.next_event().await {
+            let _ = handle(driver.machine_mut(), &event);
+        }
+    });
+    run.await.map(drop)
+}
+
+pub(super) fn on_std() -> io::Result<()> {
+    use drywire_std::{Driver, Server};
+
+    let server = Server::bind(ADDRESS)?;
+    listening(server.local_addr());
+    let run = server.run(|transport, _peer| {
+        let mut driver = Driver::new(Connection::new(transport.now(), Config::default()), transport);
+        while let Ok(Some(event)) = driver.next_event() {
+            let _ = handle(driver.machine_mut(), &event);
+        }
+    });
+    run.map(drop)
+}
