@@ -362,6 +362,34 @@ def get_against_ourselves(server):
 
 
 @check
+def get_shows_an_event_stream_as_it_comes(server):
+    for runtime in ("tokio", "std"):
+        last = publish(server, "before")
+        get = subprocess.Popen([OPTIONS.binary, "get", f"{server.url}/feed/events?after={last - 1}", "--runtime", runtime],
+                               stdout=subprocess.PIPE, text=True)
+        try:
+            def event():
+                return [get.stdout.readline() for _ in range(3)]
+
+            equal(event(), [f"id: {last}\n", "data: before\n", "\n"])
+            publish(server, "meanwhile")
+            equal(event(), [f"id: {last + 1}\n", "data: meanwhile\n", "\n"])
+            equal(get.poll(), None)
+        finally:
+            get.kill()
+            get.wait(LIMIT)
+
+
+@check
+def trailers_come_back(server):
+    with server.socket() as sock:
+        sock.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+                     b"5\r\nhello\r\n0\r\nX-Sum: 7\r\n\r\n")
+        answer = rest(sock)
+        expect(answer.endswith(b"5\r\nhello\r\n0\r\nX-Sum: 7\r\n\r\n"), answer)
+
+
+@check
 def get_fails_with_a_reason(server):
     del server
     with socket.socket() as closed:

@@ -42,16 +42,16 @@ async function requests() {
   agent.destroy();
 }
 
-// 100 (Continue), trailers in a request, an upgrade by hand, and what is sent right behind it.
+// 100 (Continue), trailers both ways, an upgrade by hand, and what is sent right behind it.
 async function further() {
   const { hostname, port } = new URL(url);
   const text = await new Promise((resolve, reject) => {
     let continued = false;
-    const headers = { Expect: "100-continue", "Transfer-Encoding": "chunked", Trailer: "X-Sum" };
+    const headers = { Expect: "100-continue", "Transfer-Encoding": "chunked", Trailer: "X-Sum", TE: "trailers" };
     const req = http.request({ hostname, port, path: "/echo", method: "POST", headers }, (res) => {
       const pieces = [];
       res.on("data", (piece) => pieces.push(piece));
-      res.on("end", () => resolve([continued, Buffer.concat(pieces).toString()]));
+      res.on("end", () => resolve([continued, Buffer.concat(pieces).toString(), res.trailers["x-sum"]]));
     });
     req.on("continue", () => {
       continued = true;
@@ -62,7 +62,7 @@ async function further() {
     req.on("error", reject);
     req.flushHeaders();
   });
-  assert.deepEqual(text, [true, "one two"]);
+  assert.deepEqual(text, [true, "one two", "7"]);
 
   await new Promise((resolve, reject) => {
     const headers = {

@@ -181,6 +181,7 @@ def node_behind_our_client(server):
             expect(re.search(rb"< HTTP/1.1 103 .*< HTTP/1.1 200 ", run.stderr, re.S), run.stderr)
             run = program("get", url + "/trailers", "-v", "-H", "TE: trailers", "--runtime", runtime)
             equal((run.returncode, run.stdout), (0, b"onetwothree"))
+            expect(b"< X-Sum: 11\n" in run.stderr.replace(b"\r", b""), run.stderr)
             run = program("get", url + "/echo", "-d", "posted", "-H", "Expect: 100-continue", "--runtime", runtime)
             equal((run.returncode, run.stdout), (0, b"posted"))
             run = program("get", url + "/until-close", "--runtime", runtime)

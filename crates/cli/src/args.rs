@@ -121,7 +121,7 @@ pub(crate) struct Get {
     /// Write the content to this file instead of standard output.
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Show the heads of both directions on standard error.
+    /// Show the heads of both directions, and trailers, on standard error.
     #[arg(short = 'v', long = "verbose")]
     pub(crate) verbose: bool,
     #[arg(long, value_enum, default_value = "tokio")]

@@ -241,6 +241,22 @@ fn rfc9110_15_2_informational_responses_precede_the_final_one() {
 }
 
 #[test]
+fn an_upload_goes_on_while_informational_responses_arrive() {
+    let mut client = client();
+    client.machine.send_request(&PlainRequest::new("PUT", "/", HOST), Length::Unknown).unwrap();
+    for status in [102, 103] {
+        client.machine.send_content(Bytes::from_static(b"x")).unwrap();
+        client.feed(format!("HTTP/1.1 {status} \r\n\r\n"));
+        assert!(matches!(client.event(), Event::Informational(head) if head.status() == status));
+        assert_eq!(client.machine.state(), State::Sending);
+    }
+    client.machine.finish(None).unwrap();
+    assert!(client.sent().ends_with("\r\n\r\n1\r\nx\r\n1\r\nx\r\n0\r\n\r\n"));
+    client.feed("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(head(&mut client), 204);
+}
+
+#[test]
 fn rfc9110_7_8_an_upgrade_leaves_what_follows_in_place() {
     let mut client = asking("GET", &[("Host", "a"), ("Upgrade", "websocket")]);
     client.feed("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\nframes");

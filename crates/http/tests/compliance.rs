@@ -64,13 +64,14 @@ fn case(name: &str) -> Option<String> {
     block.map(str::to_owned)
 }
 
-/// Whether the outcome of a case is the answer of its row, which begins with a status, `error` or `refused`, or accepts.
+/// Whether the outcome of a case is the answer of its row, which begins with a status, `error`, `closes` or `refused`, or accepts.
 fn is_answer(answer: &str, case: &str) -> bool {
     let has = |start: &str| case.lines().any(|line| line.starts_with(start));
     // A client has nobody to send a status to.
     let is_client = has("client ");
     match answer.split([' ', ',']).next().unwrap_or_default() {
         "error" => has("error ") && has("closes"),
+        "closes" => has("closes"),
         "refused" => has("refused "),
         status if status.parse::<u16>().is_ok() => {
             has("error ") && has("closes") && (is_client || has(&format!("sent {status}")))
@@ -79,24 +80,43 @@ fn is_answer(answer: &str, case: &str) -> bool {
     }
 }
 
+/// The rows of the table of three columns in a section of the page.
+fn rows<'a>(page: &'a str, section: &str) -> Vec<[&'a str; 3]> {
+    let section = page.split_once(section).unwrap().1.split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let cells = rows.map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect::<Vec<_>>());
+    cells.filter_map(|cells| cells.try_into().ok()).collect()
+}
+
+/// Every case that a cell names has this answer, and there is one.
+fn check(what: &str, answer: &str, cases: &str) {
+    let names: Vec<_> = cases.split('`').skip(1).step_by(2).filter(|name| name.contains(": ")).collect();
+    assert!(!names.is_empty(), "{what}: no case");
+    for name in names {
+        let case = case(name).unwrap_or_else(|| panic!("{what}: no case {name:?} in the corpus"));
+        assert!(is_answer(answer, &case), "{what}: {answer} is not what comes of\n{case}");
+    }
+}
+
 #[test]
 fn every_input_of_the_page_has_its_answer_in_the_corpus() {
     let page = read("http.md");
-    let table = page.split_once("## Strictness").unwrap().1.split_once("\n## ").unwrap().0;
-    let rows: Vec<Vec<&str>> = table
-        .lines()
-        .filter(|line| line.starts_with("| ") && !line.starts_with("| input"))
-        .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
-        .collect();
-    assert!(rows.len() >= 50, "{} rows", rows.len());
-    for row in rows {
-        let [input, answer, cases] = row[..] else { panic!("three columns: {row:?}") };
-        let mut found = 0;
-        for name in cases.split('`').skip(1).step_by(2).filter(|name| name.contains(": ")) {
-            let case = case(name).unwrap_or_else(|| panic!("{input}: no case {name:?} in the corpus"));
-            assert!(is_answer(answer, &case), "{input}: {answer} is not what comes of\n{case}");
-            found += 1;
-        }
-        assert!(found > 0, "{input}: no case");
+    let inputs = rows(&page, "## Strictness");
+    assert!(inputs.len() >= 50, "{} rows", inputs.len());
+    for [input, answer, cases] in inputs {
+        check(input, answer, cases);
+    }
+}
+
+#[test]
+fn every_limit_of_the_page_is_reached_and_exceeded_in_the_corpus() {
+    let page = read("http.md");
+    let limits = rows(&page, "## Limits and timers");
+    assert!(limits.len() >= 12, "{} rows", limits.len());
+    for [limit, reached, beyond] in limits {
+        check(limit, "accepted", reached);
+        // What is not worth dropping is no error: the connection closes behind the response.
+        let answer = if limit == "`drain_limit`" { "closes" } else { "error" };
+        check(limit, answer, beyond);
     }
 }

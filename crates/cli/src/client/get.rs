@@ -81,10 +81,15 @@ impl Application<Connection> for Fetch {
         match event {
             Event::Informational(head) | Event::Response(head) => self.head(&head),
             Event::Content(content) => self.out.write_all(&content).map_err(cannot_write)?,
-            Event::End(_) | Event::Closed => {
+            Event::End(trailers) => {
                 self.out.flush().map_err(cannot_write)?;
+                if self.verbose && !trailers.is_empty() {
+                    show('<', &trailers.to_string());
+                }
                 return Ok(ControlFlow::Break(()));
             }
+            // The response has ended before.
+            Event::Closed => return Ok(ControlFlow::Break(())),
         }
         Ok(ControlFlow::Continue(()))
     }
@@ -95,7 +100,7 @@ fn cannot_write(error: io::Error) -> Failure {
     Failure::failed(format_args!("cannot write the content: {error}"))
 }
 
-/// Shows a head on standard error, each line behind a mark.
+/// Shows a head or a trailer section on standard error, each line behind a mark.
 fn show(mark: char, head: &str) {
     let mut err = io::stderr().lock();
     for line in head.trim_end().lines().chain([""]) {

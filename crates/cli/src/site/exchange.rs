@@ -3,7 +3,7 @@
 use std::task::Waker;
 
 use drywire::http::server::{Connection, Event as HttpEvent};
-use drywire::http::{CommandError, Error, Length, PlainResponse, RequestHead, ResponseParts as _, sse};
+use drywire::http::{CommandError, Error, Length, PlainResponse, RequestHead, ResponseParts as _, Trailers, sse};
 use drywire::ws::deflate::Parameters;
 use drywire::ws::handshake::{self, Acceptance, Policy};
 use drywire::{Bytes, Demand, Instant, RecvBuf, SendQueue, StreamMachine};
@@ -104,7 +104,7 @@ impl StreamMachine for HttpSession {
                     return Ok(Some(Step::Event(Event::Request(head))));
                 }
                 Some(HttpEvent::Content(content)) => self.content(now, content),
-                Some(HttpEvent::End(_)) => self.end(now),
+                Some(HttpEvent::End(trailers)) => self.end(now, &trailers),
                 Some(HttpEvent::PeerEnded) => self.peer_ended(now),
                 Some(HttpEvent::Ready) => {}
             }
@@ -250,8 +250,10 @@ impl HttpSession {
     }
 
     /// Goes on when the request has arrived in full.
-    fn end(&mut self, now: Instant) {
+    fn end(&mut self, now: Instant, trailers: &Trailers) {
         match std::mem::replace(&mut self.work, Work::Done) {
+            // Towards HTTP/1.0 there is no room for trailers.
+            Work::Echo { .. } if self.http.finish(Some(trailers)).is_ok() => {}
             Work::Echo { .. } => self.finish(),
             Work::Publish { text } => match String::from_utf8(text) {
                 Ok(text) => {

@@ -133,6 +133,18 @@ fn echo_returns_content_while_it_arrives() {
 }
 
 #[test]
+fn echo_returns_trailers_to_who_keeps_them() {
+    let mut peer = Peer::new(&Site::new());
+    for (te, end) in [("TE: trailers\r\n", "0\r\nX-Sum: 7\r\n\r\n"), ("", "0\r\n\r\n")] {
+        peer.send(format!("POST /echo HTTP/1.1\r\nHost: a\r\n{te}Transfer-Encoding: chunked\r\n\r\n"));
+        assert_eq!(peer.send("0\r\nX-Sum: 7\r\n\r\n"), end);
+    }
+    // There is no place for them in HTTP/1.0, nor behind an announced length.
+    let old = peer.send("POST /echo HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi");
+    assert!(old.ends_with("hi"), "{old}");
+}
+
+#[test]
 fn echo_holds_back_what_the_peer_does_not_take() {
     let mut peer = Peer::new(&Site::new());
     peer.recv.extend_from_slice(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n");

@@ -28,7 +28,7 @@ pub struct Config {
     pub max_informational: usize,
     /// Bytes of content in one response, not limited by default. Content that the close ends is not counted.
     pub max_content: u64,
-    /// Bytes of one chunk line, 1 KiB by default.
+    /// Bytes of one chunk line with its line end, 1 KiB by default.
     pub max_chunk_line: usize,
     /// Bytes of all chunk extensions of one response, with white space and leading zeros, 16 KiB by default.
     pub max_chunk_extensions: u64,

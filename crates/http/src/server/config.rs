@@ -25,7 +25,7 @@ pub struct Config {
     pub max_empty_lines: usize,
     /// Bytes of content in one request, not limited by default; beyond them 413.
     pub max_content: u64,
-    /// Bytes of one chunk line, 1 KiB by default; beyond them 400.
+    /// Bytes of one chunk line with its line end, 1 KiB by default; beyond them 400.
     pub max_chunk_line: usize,
     /// Bytes of all chunk extensions of one request, with white space and leading zeros, 16 KiB by default; beyond
     /// them 400.

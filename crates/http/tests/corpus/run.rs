@@ -118,10 +118,12 @@ fn of_server(case: &Case, pieces: &[&[u8]], words: &[&str]) -> Vec<String> {
             "max_head" => config.max_head = size(*value),
             "max_field_line" => config.max_field_line = size(*value),
             "max_fields" => config.max_fields = size(*value),
+            "max_empty_lines" => config.max_empty_lines = size(*value),
             "max_trailer_fields" => config.max_trailer_fields = size(*value),
             "max_content" => config.max_content = *value,
             "max_chunk_line" => config.max_chunk_line = size(*value),
             "max_chunk_extensions" => config.max_chunk_extensions = *value,
+            "chunk_extension_rate" => config.chunk_extension_rate = *value,
             "max_trailers" => config.max_trailers = size(*value),
             "drain_limit" => config.drain_limit = *value,
             _ => panic!("{}: no limit: {name}", case.name),
@@ -184,7 +186,10 @@ fn of_client(case: &Case, pieces: &[&[u8]], mut asks: Vec<&str>) -> Vec<String> 
     for (name, value) in &case.limits {
         match &name[..] {
             "max_head" => config.max_head = size(*value),
+            "max_field_line" => config.max_field_line = size(*value),
             "max_fields" => config.max_fields = size(*value),
+            "max_trailer_fields" => config.max_trailer_fields = size(*value),
+            "chunk_extension_rate" => config.chunk_extension_rate = *value,
             "max_informational" => config.max_informational = size(*value),
             "max_content" => config.max_content = *value,
             "max_chunk_line" => config.max_chunk_line = size(*value),
