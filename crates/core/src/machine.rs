@@ -30,6 +30,9 @@ pub enum Close {
 /// Methods may be called in any order and any number of times; none of them panics. Commands (sending a request, a
 /// message, starting a shutdown) are inherent methods of each machine.
 ///
+/// A machine keeps its buffers while there is work. A driver that is going to wait gives their storage back, with
+/// [`RecvBuf::release`] and [`SendQueue::release`], so that an idle connection holds none.
+///
 /// The laws that every implementation keeps:
 ///
 /// 1. *Split invariance*: how the input is cut into reads changes neither the events nor the output bytes.

@@ -31,9 +31,6 @@ impl Connection {
             // RFC 9112, 9.2: what comes unasked is no response, and the connection is not to be used further.
             State::Idle if !recv.is_empty() => Err(Error::UnrequestedResponse),
             State::Idle => {
-                recv.release();
-                self.transmit.release();
-                self.held.release();
                 if recv.is_finished() {
                     return Ok(self.end());
                 }
@@ -72,10 +69,10 @@ impl Connection {
     }
 
     fn begin_response(&mut self, recv: &mut RecvBuf) -> Result<Event, Error> {
-        let section = self.intake.scanner.take(recv);
-        let line = section.status_line();
-        let (facts, framing) = facts::of_response(&section.fields, line.version)?;
-        let head = ResponseHead { fields: section.fields, line, facts };
+        let line = self.intake.scanner.status_line();
+        let fields = self.intake.scanner.take(recv);
+        let (facts, framing) = facts::of_response(&fields, line.version)?;
+        let head = ResponseHead { fields, line, facts };
         let Some(exchange) = self.exchanges.front_mut() else { return Err(Error::UnrequestedResponse) };
         match line.status {
             101 => {

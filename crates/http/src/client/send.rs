@@ -84,6 +84,7 @@ impl Connection {
             while !self.held.is_empty() {
                 self.transmit.push(self.held.pop(usize::MAX));
             }
+            self.held.release();
             if self.encoder == Encoder::Idle {
                 self.go(Input::RequestEnded);
             }
@@ -94,6 +95,7 @@ impl Connection {
     /// cannot tell where the next request begins.
     pub(super) fn drop_content(&mut self) {
         self.held.clear();
+        self.held.release();
         if let Some(exchange) = self.exchanges.front_mut() {
             exchange.keep_alive = false;
         }

@@ -1,5 +1,6 @@
 //! The chunked transfer coding, decoded (RFC 9112, 7.1).
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -7,8 +8,8 @@ use drywire_core::RecvBuf;
 
 use super::decode::{COPIED, Limits, Step, take};
 use crate::head::scan::{self, Kind, Scanner};
-use crate::head::syntax;
-use crate::{Error, Fields, Lenient};
+use crate::head::{Known, syntax};
+use crate::{Error, Lenient};
 
 /// Where in the coding the next byte stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +56,13 @@ pub(crate) struct Chunked {
     padding: u64,
     /// Bytes that all sizes so far announced.
     announced: u64,
-    trailers: Scanner,
+    /// For a trailer section that is not empty.
+    trailers: Option<Box<Scanner>>,
 }
 
 impl Default for Chunked {
     fn default() -> Self {
-        Self { at: At::Size, size: 0, line: 0, padding: 0, announced: 0, trailers: Scanner::new(Kind::Trailers) }
+        Self { at: At::Size, size: 0, line: 0, padding: 0, announced: 0, trailers: None }
     }
 }
 
@@ -99,6 +101,10 @@ impl Chunked {
                 }
                 Ok(step)
             }
+            At::Trailers if self.trailers.is_none() && limits.trailers >= 2 && recv.starts_with(b"\r\n") => {
+                recv.skip(2);
+                Ok(Step::end())
+            }
             At::Trailers => {
                 let bounds = scan::Limits {
                     line: 0,
@@ -107,12 +113,13 @@ impl Chunked {
                     fields: limits.trailer_fields,
                     lenient: limits.lenient,
                 };
-                if !self.trailers.scan(recv, &bounds)? {
+                let scanner = self.trailers.get_or_insert_with(|| Box::new(Scanner::new(Kind::Trailers)));
+                if !scanner.scan(recv, &bounds)? {
                     return Ok(Step::Blocked);
                 }
-                let mut fields = self.trailers.take(recv).fields;
-                let dropped = drop_forbidden(&mut fields);
-                Ok(Step::End { trailers: fields, dropped })
+                let mut trailers = scanner.take(recv);
+                let dropped = trailers.drop_known(Known::is_forbidden_in_trailers);
+                Ok(Step::End { trailers, dropped })
             }
             _ => Ok(Step::Blocked),
         }
@@ -261,13 +268,6 @@ fn small_chunk(bytes: &[u8], max_line: usize) -> Option<(&[u8], &[u8])> {
     let behind_line = bytes.get(len..)?.strip_prefix(b"\r\n")?;
     let (data, [b'\r', b'\n', behind @ ..]) = behind_line.split_at_checked(size)? else { return None };
     (len > 0 && len + 2 <= max_line).then_some((data, behind))
-}
-
-/// How many were dropped.
-fn drop_forbidden(fields: &mut Fields) -> usize {
-    let all = fields.len();
-    fields.spans.retain(|span| !span.known.is_forbidden_in_trailers());
-    all - fields.len()
 }
 
 #[cfg(test)]

@@ -1,16 +1,15 @@
 //! A field section: one piece of memory and where in it each line lies.
 
-use alloc::vec::Vec;
 use core::fmt;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Known, syntax};
+use super::{Known, Span, SpanIter, Spans, Table, syntax};
 use crate::CommandError;
 
 /// The field lines of a head or a trailer section, in wire order and original case.
 ///
-/// One [`Bytes`] and a list of spans; nothing is decoded before it is asked for.
+/// One [`Bytes`] that knows where its lines are; nothing is decoded before it is asked for.
 ///
 /// ```
 /// use drywire_http::Fields;
@@ -23,24 +22,14 @@ use crate::CommandError;
 #[derive(Clone, Default)]
 pub struct Fields {
     pub(crate) bytes: Bytes,
-    pub(crate) spans: Vec<Span>,
-}
-
-/// Where one field line lies. Offsets fit: [`MAX_SECTION`](super::scan::MAX_SECTION) bounds every section.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub(crate) name: u32,
-    pub(crate) name_len: u32,
-    pub(crate) value: u32,
-    pub(crate) value_len: u32,
-    pub(crate) known: Known,
+    pub(crate) table: Table,
 }
 
 impl Fields {
     /// A list of field lines, checked as the machine checks all that it sends.
     pub fn new<N: AsRef<[u8]>, V: AsRef<[u8]>>(fields: impl IntoIterator<Item = (N, V)>) -> Result<Self, CommandError> {
         let mut bytes = BytesMut::new();
-        let mut spans = Vec::new();
+        let mut spans = Spans::default();
         for (name, value) in fields {
             let (name, value) = (name.as_ref(), value.as_ref());
             syntax::check_field(name, value)?;
@@ -55,22 +44,27 @@ impl Fields {
             let Some(value) = start.checked_add(name_len) else { return Err(CommandError::InvalidFieldValue) };
             spans.push(Span { name: start, name_len, value, value_len, known: Known::of(name) });
         }
-        Ok(Self { bytes: bytes.freeze(), spans })
+        let (bytes, table) = spans.with_copy_of(&bytes);
+        Ok(Self { bytes, table })
+    }
+
+    fn spans(&self) -> SpanIter<'_> {
+        self.table.iter(&self.bytes)
     }
 
     /// The number of field lines.
     pub fn len(&self) -> usize {
-        self.spans.len()
+        self.table.len()
     }
 
     /// Whether there is no field line.
     pub fn is_empty(&self) -> bool {
-        self.spans.is_empty()
+        self.len() == 0
     }
 
     /// Name and value of each field line, in wire order; values without the white space around them.
     pub fn iter(&self) -> FieldIter<'_> {
-        FieldIter { bytes: &self.bytes, spans: self.spans.iter() }
+        FieldIter { bytes: &self.bytes, spans: self.spans() }
     }
 
     /// The value of the first field line of this name, in any case of letters.
@@ -83,11 +77,11 @@ impl Fields {
     /// The usual names are known by number, and each line is compared by that; others are compared as text.
     pub fn field_values<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         let known = Known::of(name.as_bytes());
-        let is_named = move |span: &&Span| {
+        let is_named = move |span: &Span| {
             let text = || slice(&self.bytes, span.name, span.name_len);
             span.known == known && (known != Known::Other || text().eq_ignore_ascii_case(name.as_bytes()))
         };
-        self.spans.iter().filter(is_named).map(|span| slice(&self.bytes, span.value, span.value_len))
+        self.spans().filter(is_named).map(|span| slice(&self.bytes, span.value, span.value_len))
     }
 
     /// The elements of a list-valued field over all its lines, without white space and empty ones (RFC 9110, 5.6.1).
@@ -104,13 +98,22 @@ impl Fields {
 
     /// The values, with the numbers of their names.
     pub(crate) fn known(&self) -> impl Iterator<Item = (Known, &[u8])> {
-        self.spans.iter().map(|span| (span.known, slice(&self.bytes, span.value, span.value_len)))
+        self.spans().map(|span| (span.known, slice(&self.bytes, span.value, span.value_len)))
+    }
+
+    /// Drops the lines whose names `is_dropped` says `true` of, and tells how many they were.
+    pub(crate) fn drop_known(&mut self, is_dropped: impl Fn(Known) -> bool) -> usize {
+        let all = self.len();
+        if self.known().any(|(known, _)| is_dropped(known)) {
+            self.table = Table::Apart(self.spans().filter(|span| !is_dropped(span.known)).collect());
+        }
+        all - self.len()
     }
 
     /// The value as a piece that shares this section's memory.
     #[cfg(feature = "http")]
     pub(crate) fn value_bytes(&self, index: usize) -> Bytes {
-        let Some(span) = self.spans.get(index) else { return Bytes::new() };
+        let Some(span) = self.spans().nth(index) else { return Bytes::new() };
         self.bytes.slice_ref(slice(&self.bytes, span.value, span.value_len))
     }
 }
@@ -125,7 +128,7 @@ pub(crate) fn slice(bytes: &[u8], start: u32, len: u32) -> &[u8] {
 #[derive(Clone, Debug)]
 pub struct FieldIter<'a> {
     bytes: &'a [u8],
-    spans: core::slice::Iter<'a, Span>,
+    spans: SpanIter<'a>,
 }
 
 impl<'a> Iterator for FieldIter<'a> {

@@ -6,6 +6,7 @@ mod name;
 mod request;
 mod response;
 pub(crate) mod scan;
+mod spans;
 pub(crate) mod syntax;
 pub(crate) mod target;
 #[cfg(test)]
@@ -17,11 +18,11 @@ use core::fmt;
 #[cfg(feature = "http")]
 mod convert;
 
-pub(crate) use fields::Span;
 pub use fields::{FieldIter, Fields};
 pub(crate) use name::Known;
 pub use request::RequestHead;
 pub use response::ResponseHead;
+use spans::{Span, SpanIter, Spans, Table};
 pub use target::TargetForm;
 
 /// The trailer section of a message: usually empty.

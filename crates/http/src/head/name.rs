@@ -11,6 +11,9 @@ macro_rules! names {
         }
 
         const NAMES: &[(Known, &[u8])] = &[$((Known::$name, $text.as_bytes())),*];
+
+        /// The names by their numbers.
+        const NUMBERED: &[Known] = &[$(Known::$name),*];
     };
 }
 
@@ -137,6 +140,11 @@ impl Known {
         }
     }
 
+    /// The name that was `known as u8`.
+    pub(crate) fn from_number(number: u8) -> Self {
+        NUMBERED.get(usize::from(number)).copied().unwrap_or(Self::Other)
+    }
+
     /// RFC 9110, 6.5.1: fields that frame, route, modify, authenticate or describe the content come too late in a
     /// trailer section; merged into a head they would be an attack.
     pub(crate) const fn is_forbidden_in_trailers(self) -> bool {
@@ -186,7 +194,7 @@ mod tests {
     #[test]
     fn names_are_known_in_any_case_and_others_are_not() {
         for (known, text) in NAMES {
-            assert_eq!(Known::of(text), *known);
+            assert_eq!((Known::of(text), Known::from_number(*known as u8)), (*known, *known));
             assert_eq!(Known::of(&text.to_ascii_uppercase()), *known);
             for at in 0..text.len() {
                 let mut other = text.to_vec();

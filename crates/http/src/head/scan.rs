@@ -6,19 +6,16 @@
 
 use alloc::vec::Vec;
 
-use bytes::Bytes;
 use drywire_core::RecvBuf;
 
 use super::request::RequestLine;
 use super::response::StatusLine;
-use super::{Fields, Known, Span, TargetForm, Version, syntax, target};
+use super::spans::COPIED;
+use super::{Fields, Known, Span, Spans, TargetForm, Version, syntax, target};
 use crate::{Error, Lenient};
 
 /// No section is larger, whatever is configured, so that offsets fit 32 bits.
 pub(crate) const MAX_SECTION: usize = 1 << 24;
-
-/// Sections up to this size are copied out of the receive buffer instead of keeping all of it alive.
-const COPIED: usize = 2048;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -76,6 +73,14 @@ enum At {
 }
 
 impl At {
+    fn first(kind: Kind) -> Self {
+        match kind {
+            Kind::Request => Self::Method,
+            Kind::Response => Self::Version(0),
+            Kind::Trailers => Self::LineStart,
+        }
+    }
+
     /// Whether a CR came right before.
     fn is_behind_cr(self) -> bool {
         matches!(self, Self::LineLf | Self::ValueLf | Self::EndLf | Self::WrongEnd(_))
@@ -108,37 +113,9 @@ pub(crate) struct Scanner {
     version: Version,
     status: u16,
     reason_len: usize,
-    spans: Vec<Span>,
+    spans: Spans,
     /// Line ends inside folded values, to be overwritten with spaces.
     folds: Vec<(usize, usize)>,
-}
-
-/// A scanned section and its start line's parts.
-pub(crate) struct Section {
-    pub(crate) fields: Fields,
-    method_len: usize,
-    target: (usize, usize),
-    form: Option<TargetForm>,
-    version: Version,
-    status: u16,
-    reason_len: usize,
-}
-
-impl Section {
-    pub(crate) fn request_line(&self) -> RequestLine {
-        RequestLine {
-            method_len: offset(self.method_len),
-            target: offset(self.target.0),
-            target_len: offset(self.target.1 - self.target.0),
-            // Set for every request line that passed.
-            form: self.form.unwrap_or(TargetForm::Origin),
-            version: self.version,
-        }
-    }
-
-    pub(crate) fn status_line(&self) -> StatusLine {
-        StatusLine { version: self.version, status: self.status, reason_len: offset(self.reason_len) }
-    }
 }
 
 /// Offsets are below [`MAX_SECTION`].
@@ -157,14 +134,9 @@ fn wrong(byte: u8, otherwise: Error) -> Error {
 
 impl Scanner {
     pub(crate) fn new(kind: Kind) -> Self {
-        let at = match kind {
-            Kind::Request => At::Method,
-            Kind::Response => At::Version(0),
-            Kind::Trailers => At::LineStart,
-        };
         Self {
             kind,
-            at,
+            at: At::first(kind),
             pos: 0,
             #[cfg(test)]
             work: 0,
@@ -180,7 +152,7 @@ impl Scanner {
             version: Version::Http11,
             status: 0,
             reason_len: 0,
-            spans: Vec::new(),
+            spans: Spans::default(),
             folds: Vec::new(),
         }
     }
@@ -229,35 +201,44 @@ impl Scanner {
         Ok(true)
     }
 
-    /// The section's fields as a piece of their own; resets the scanner.
-    pub(crate) fn take(&mut self, recv: &mut RecvBuf) -> Section {
-        let done = core::mem::replace(self, Self::new(self.kind));
-        let bytes = if done.spans.is_empty() && self.kind == Kind::Trailers {
-            recv.skip(done.pos);
-            Bytes::new()
-        } else if !done.folds.is_empty() {
-            let mut bytes = recv.take_mut(done.pos);
-            for fold in done.folds {
+    pub(crate) fn request_line(&self) -> RequestLine {
+        RequestLine {
+            method_len: offset(self.method_len),
+            target: offset(self.target.0),
+            target_len: offset(self.target.1 - self.target.0),
+            // Set for every request line that passed.
+            form: self.form.unwrap_or(TargetForm::Origin),
+            version: self.version,
+        }
+    }
+
+    pub(crate) fn status_line(&self) -> StatusLine {
+        StatusLine { version: self.version, status: self.status, reason_len: offset(self.reason_len) }
+    }
+
+    /// The section's fields as a piece of their own; makes ready for the next section.
+    pub(crate) fn take(&mut self, recv: &mut RecvBuf) -> Fields {
+        let len = core::mem::take(&mut self.pos);
+        let (bytes, table) = if !self.folds.is_empty() {
+            let mut bytes = recv.take_mut(len);
+            for fold in core::mem::take(&mut self.folds) {
                 // RFC 9112, 5.2: each fold is replaced with spaces.
                 if let Some(line_end) = bytes.get_mut(fold.0..fold.1) {
                     line_end.fill(b' ');
                 }
             }
-            bytes.freeze()
-        } else if done.pos <= COPIED {
-            recv.take_copied(done.pos)
+            self.spans.with(bytes.freeze())
+        } else if len <= COPIED {
+            let copy = self.spans.with_copy_of(recv.get(..len).unwrap_or_default());
+            recv.skip(len);
+            copy
         } else {
-            recv.take(done.pos)
+            self.spans.with(recv.take(len))
         };
-        Section {
-            fields: Fields { bytes, spans: done.spans },
-            method_len: done.method_len,
-            target: done.target,
-            form: done.form,
-            version: done.version,
-            status: done.status,
-            reason_len: done.reason_len,
-        }
+        self.spans.clear();
+        self.at = At::first(self.kind);
+        (self.form, self.status, self.reason_len) = (None, 0, 0);
+        Fields { bytes, table }
     }
 
     /// Bytes that may be looked at in this part, and the error behind them.
@@ -512,10 +493,6 @@ impl Scanner {
     }
 
     fn push(&mut self, name: &[u8], name_at: usize, value_at: usize, value_len: usize) {
-        if self.spans.capacity() == 0 {
-            // What most heads have, in one allocation.
-            self.spans.reserve(12);
-        }
         // `Known::of` looks at three letters, and compares names that are no longer than the longest known one.
         self.count(if name.len() > 24 { 3 } else { name.len() });
         self.spans.push(Span {

@@ -42,7 +42,6 @@ impl Connection {
                         self.go(Input::PeerEnded);
                     } else if recv.is_empty() || (recv[..] == *b"\r" && !recv.is_end_of_stream()) {
                         self.intake.starve();
-                        self.rest(recv);
                         return Ok(None);
                     } else {
                         self.go(Input::HeadBegan);
@@ -131,17 +130,11 @@ impl Connection {
         }
     }
 
-    /// An idle connection holds no buffers (law 3).
-    fn rest(&mut self, recv: &mut RecvBuf) {
-        recv.release();
-        self.transmit.release();
-    }
-
     fn begin_request(&mut self, recv: &mut RecvBuf) -> Result<Event, Error> {
-        let section = self.intake.scanner.take(recv);
-        let line = section.request_line();
-        let (facts, framing) = facts::of_request(&section.fields, line.version, self.config.lenient)?;
-        let head = RequestHead { fields: section.fields, line, facts };
+        let line = self.intake.scanner.request_line();
+        let fields = self.intake.scanner.take(recv);
+        let (facts, framing) = facts::of_request(&fields, line.version, self.config.lenient)?;
+        let head = RequestHead { fields, line, facts };
         self.intake.decoder = Decoder::new(framing, &self.config.content_limits())?;
         self.request = Exchange {
             version: line.version,
