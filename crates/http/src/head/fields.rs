@@ -44,8 +44,7 @@ impl Fields {
             let Some(value) = start.checked_add(name_len) else { return Err(CommandError::InvalidFieldValue) };
             spans.push(Span { name: start, name_len, value, value_len, known: Known::of(name) });
         }
-        let (bytes, table) = spans.with_copy_of(&bytes);
-        Ok(Self { bytes, table })
+        Ok(spans.of_copy(&bytes))
     }
 
     fn spans(&self) -> SpanIter<'_> {

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::Known;
+use super::{Fields, Known};
 
 /// Where one field line lies. Offsets fit: [`MAX_SECTION`](super::scan::MAX_SECTION) bounds every section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,29 +166,30 @@ impl Spans {
         }
     }
 
-    /// A copy of `text`, with the spans behind it where they are packed.
-    pub(crate) fn with_copy_of(&self, text: &[u8]) -> (Bytes, Table) {
+    /// The fields of a copy of `text`, with the spans behind it where they are packed.
+    pub(crate) fn of_copy(&self, text: &[u8]) -> Fields {
         match self {
             Self::Few(len, packed) => {
                 let mut memory = Vec::with_capacity(text.len() + len * Packed::LEN);
                 memory.extend_from_slice(text);
                 packed.iter().take(*len).for_each(|packed| memory.extend_from_slice(&packed.0.to_le_bytes()));
-                (memory.into(), Table::Inside { at: text.len() as u32, len: *len as u32 })
+                let table = Table::Inside { at: text.len() as u32, len: *len as u32 };
+                Fields { bytes: memory.into(), table }
             }
-            Self::Many(spans) => (Bytes::copy_from_slice(text), Table::Apart(spans[..].into())),
+            Self::Many(spans) => Fields { bytes: Bytes::copy_from_slice(text), table: Table::Apart(spans[..].into()) },
         }
     }
 
-    /// `text` with the spans; a short one as a copy, since it would keep alive whatever it is a part of.
-    pub(crate) fn with(&self, text: Bytes) -> (Bytes, Table) {
+    /// The fields of `text`; of a copy where it is short, since it would keep alive whatever it is a part of.
+    pub(crate) fn of(&self, text: Bytes) -> Fields {
         if text.len() <= COPIED {
-            return self.with_copy_of(&text);
+            return self.of_copy(&text);
         }
         let spans = match self {
             Self::Few(len, packed) => packed.iter().take(*len).map(|packed| packed.unpack()).collect(),
             Self::Many(spans) => spans[..].into(),
         };
-        (text, Table::Apart(spans))
+        Fields { bytes: text, table: Table::Apart(spans) }
     }
 }
 
@@ -197,12 +198,12 @@ mod tests {
     use super::*;
 
     fn listed(spans: &Spans, text: &[u8]) -> Vec<Span> {
-        let (memory, table) = spans.with_copy_of(text);
-        assert!(memory.starts_with(text));
-        let listed: Vec<_> = table.iter(&memory).collect();
-        assert_eq!((table.iter(&memory).len(), table.len()), (listed.len(), listed.len()));
-        let long = Bytes::from(alloc::vec![0; COPIED + 1]);
-        assert!(spans.with(long).1.iter(&[]).eq(listed.iter().copied()));
+        let copy = spans.of_copy(text);
+        assert!(copy.bytes.starts_with(text));
+        let listed: Vec<_> = copy.table.iter(&copy.bytes).collect();
+        assert_eq!((copy.table.iter(&copy.bytes).len(), copy.len()), (listed.len(), listed.len()));
+        let long = spans.of(alloc::vec![0; COPIED + 1].into());
+        assert!(long.table.iter(&long.bytes).eq(listed.iter().copied()));
         listed
     }
 

@@ -7,6 +7,7 @@ const TOKEN: u8 = 1;
 const TARGET: u8 = 2;
 const VALUE: u8 = 4;
 const HOST: u8 = 8;
+const PLAIN_HOST: u8 = 16;
 
 /// What each byte may be part of.
 const CLASS: [u8; 256] = classes();
@@ -57,6 +58,9 @@ const fn classes() -> [u8; 256] {
             )
         {
             class[byte] |= HOST;
+        }
+        if alphanumeric || matches!(b, b'-' | b'.') {
+            class[byte] |= PLAIN_HOST;
         }
         byte += 1;
     }
@@ -111,6 +115,11 @@ pub(crate) fn value_len(bytes: &[u8]) -> usize {
 /// How many bytes at the front a request target may hold.
 pub(crate) fn target_len(bytes: &[u8]) -> usize {
     run(bytes, is_target, |word| below(word, 0x21) | equal(word, 0x7f) | equal(word, b'#') | (word & HIGH))
+}
+
+/// How many bytes at the front are letters, digits, hyphens and dots, as in most names of hosts.
+pub(crate) fn host_len(bytes: &[u8]) -> usize {
+    bytes.iter().position(|b| !is(*b, PLAIN_HOST)).unwrap_or(bytes.len())
 }
 
 const LOW: u64 = u64::from_ne_bytes([0x01; 8]);

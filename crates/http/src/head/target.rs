@@ -1,6 +1,6 @@
 //! The four forms of a request target (RFC 9112, 3.2) and `Host`.
 
-use super::syntax::{is_host, target_len};
+use super::syntax::{host_len, is_host, target_len};
 
 /// The form of a request target (RFC 9112, 3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,6 +76,10 @@ pub(crate) fn is_host_and_port(authority: &[u8]) -> bool {
 
 /// The parts of such an authority.
 pub(crate) fn host_and_port(authority: &[u8]) -> Option<(&[u8], Option<u16>)> {
+    // Most are of these alone, which neither begin a port nor encode anything.
+    if host_len(authority) == authority.len() {
+        return Some((authority, None));
+    }
     let (host, port) = split_port(authority)?;
     let port = match port {
         None | Some([]) => None,
@@ -125,7 +129,7 @@ fn is_future_address(address: &[u8]) -> bool {
 
 /// `*( unreserved / pct-encoded / sub-delims )`, of which an IPv4 address is one.
 fn is_reg_name(name: &[u8]) -> bool {
-    name.iter().all(|b| is_host(*b) && *b != b'%') || (name.iter().all(|b| is_host(*b)) && is_percent_encoded(name))
+    name.iter().all(|b| is_host(*b)) && is_percent_encoded(name)
 }
 
 /// Whether two hexadecimal digits follow every `%` (RFC 3986, 2.1).

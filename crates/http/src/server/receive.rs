@@ -14,8 +14,9 @@ impl Connection {
     pub(super) fn receive(&mut self, recv: &mut RecvBuf) -> Result<Option<Event>, Error> {
         self.intake.begin();
         if self.error.is_none() {
-            match self.parse(recv) {
-                Ok(event) => return Ok(event),
+            let result = self.parse(recv);
+            match result {
+                Ok(_) => return result,
                 Err(error) => self.fail(error),
             }
         }
@@ -45,12 +46,11 @@ impl Connection {
                         return Ok(None);
                     } else {
                         self.go(Input::HeadBegan);
-                        self.arm();
                     }
                 }
                 State::Head => {
                     if self.intake.scanner.scan(recv, &self.config.head_limits())? {
-                        return self.begin_request(recv).map(Some);
+                        return self.begin_request(recv);
                     }
                     return self.intake.starve_inside(recv);
                 }
@@ -130,7 +130,7 @@ impl Connection {
         }
     }
 
-    fn begin_request(&mut self, recv: &mut RecvBuf) -> Result<Event, Error> {
+    fn begin_request(&mut self, recv: &mut RecvBuf) -> Result<Option<Event>, Error> {
         let line = self.intake.scanner.request_line();
         let fields = self.intake.scanner.take(recv);
         let (facts, framing) = facts::of_request(&fields, line.version, self.config.lenient)?;
@@ -149,7 +149,7 @@ impl Connection {
         self.pace = Pace::default();
         self.intake.end_is_due = self.intake.decoder.is_none();
         self.go(if self.intake.end_is_due { Input::HeadAlone } else { Input::HeadWithContent });
-        Ok(Event::Request(head))
+        Ok(Some(Event::Request(head)))
     }
 
     /// Waits for the peer's end, dropping what is left of a message that nobody wants.
