@@ -3,12 +3,15 @@
 use drywire_core::RecvBuf;
 
 use crate::Error;
-use crate::content::decode::{Decoder, Limits, Step};
-use crate::head::scan::{Kind, Scanner};
+use crate::content::decode::{self, Decoder, Step};
+use crate::head::facts::Framing;
+use crate::head::scan::{self, Kind, Scanner};
 
 #[derive(Debug)]
 pub(crate) struct Intake {
     pub(crate) scanner: Scanner,
+    head_limits: scan::Limits,
+    content_limits: decode::Limits,
     /// The content of the message that is arriving; `None` where it has none or all of it has come.
     pub(crate) decoder: Option<Decoder>,
     /// The end of a message without content is still to be told.
@@ -23,9 +26,11 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    pub(crate) fn new(kind: Kind) -> Self {
+    pub(crate) fn new(kind: Kind, head_limits: scan::Limits, content_limits: decode::Limits) -> Self {
         Self {
             scanner: Scanner::new(kind),
+            head_limits,
+            content_limits,
             decoder: None,
             end_is_due: false,
             starved: true,
@@ -80,10 +85,21 @@ impl Intake {
         Ok(None)
     }
 
+    /// Goes on over the head that is arriving; `true` once it is complete.
+    pub(crate) fn scan_head(&mut self, recv: &RecvBuf) -> Result<bool, Error> {
+        self.scanner.scan(recv, &self.head_limits)
+    }
+
+    /// A head has announced content, or none.
+    pub(crate) fn expect(&mut self, framing: Framing) -> Result<(), Error> {
+        self.decoder = Decoder::new(framing, &self.content_limits)?;
+        Ok(())
+    }
+
     /// Takes the next piece of content.
-    pub(crate) fn decode(&mut self, recv: &mut RecvBuf, limits: &Limits) -> Result<Step, Error> {
+    pub(crate) fn decode(&mut self, recv: &mut RecvBuf) -> Result<Step, Error> {
         let step = match &mut self.decoder {
-            Some(decoder) => decoder.decode(recv, limits)?,
+            Some(decoder) => decoder.decode(recv, &self.content_limits)?,
             None => Step::end(),
         };
         if let Step::End { dropped, .. } = step {

@@ -114,6 +114,7 @@ impl Connection {
         Self {
             transmit: SendQueue::new(config.send_high_water),
             held: SendQueue::new(config.send_high_water),
+            intake: Intake::new(Kind::Response, config.head_limits(), config.content_limits()),
             config,
             state: State::Idle,
             now,
@@ -123,7 +124,6 @@ impl Connection {
             aborted: false,
             shutdown: false,
             end_told: false,
-            intake: Intake::new(Kind::Response),
             encoder: Encoder::Idle,
             exchanges: VecDeque::new(),
         }
@@ -206,6 +206,9 @@ impl Connection {
 
     /// Gives the current state its deadline, if it has none yet.
     fn arm(&mut self) {
+        if self.timer.is_armed() {
+            return;
+        }
         let timeout = match self.state {
             State::Idle => self.config.idle_timeout,
             State::Expecting => Some(self.config.continue_timeout),
@@ -213,9 +216,7 @@ impl Connection {
             State::Duplex | State::Receiving => self.config.content_timeout,
             State::Sending | State::Answered | State::Upgraded | State::Closed => None,
         };
-        if !self.timer.is_armed() {
-            self.timer.arm(self.now, timeout, self.transmit.len());
-        }
+        self.timer.arm(self.now, timeout, self.transmit.len());
     }
 
     /// Looks whether the server takes what is queued for it.

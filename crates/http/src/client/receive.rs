@@ -4,7 +4,7 @@ use drywire_core::RecvBuf;
 
 use super::state::{Input, State};
 use super::{Connection, Event};
-use crate::content::decode::{Decoder, Step};
+use crate::content::decode::Step;
 use crate::content::encode::Encoder;
 use crate::head::facts::{self, Framing};
 use crate::{Error, ResponseHead, Trailers};
@@ -38,13 +38,13 @@ impl Connection {
                 Ok(None)
             }
             State::Expecting | State::Sending | State::Waiting => {
-                if self.intake.scanner.scan(recv, &self.config.head_limits())? {
+                if self.intake.scan_head(recv)? {
                     return self.begin_response(recv).map(Some);
                 }
                 // RFC 9112, 9.5: a server may close at any time; whether to ask again is for the caller to say.
                 if recv.is_finished() { Err(Error::NoResponse) } else { self.intake.starve_inside(recv) }
             }
-            State::Duplex | State::Receiving => match self.intake.decode(recv, &self.config.content_limits())? {
+            State::Duplex | State::Receiving => match self.intake.decode(recv)? {
                 Step::Content(content) => Ok(Some(Event::Content(content))),
                 Step::End { trailers, .. } => {
                     self.end_response();
@@ -108,7 +108,7 @@ impl Connection {
         let framing = if alone { Framing::Length(0) } else { framing };
         exchange.answered = true;
         exchange.keep_alive &= facts.keep_alive && framing != Framing::UntilClose;
-        self.intake.decoder = Decoder::new(framing, &self.config.content_limits())?;
+        self.intake.expect(framing)?;
         if self.state == State::Expecting {
             self.drop_content();
         } else {

@@ -121,6 +121,7 @@ impl Connection {
         timer.arm(now, config.idle_timeout, 0);
         Self {
             transmit: SendQueue::new(config.send_high_water),
+            intake: Intake::new(Kind::Request, config.head_limits(), config.content_limits()),
             config,
             state: State::Idle,
             now,
@@ -132,7 +133,6 @@ impl Connection {
             shutdown: false,
             end_told: false,
             ready_is_due: false,
-            intake: Intake::new(Kind::Request),
             empty_lines: 0,
             dropped: 0,
             encoder: Encoder::Idle,
@@ -212,9 +212,7 @@ impl Connection {
 
     /// Gives the current state its deadline, if it has none yet.
     fn arm(&mut self) {
-        let unsent = self.transmit.len();
-        let flushed = unsent == 0 && self.timer.unsent() > 0;
-        if self.timer.is_armed() && !(self.is_at_rest() && flushed) {
+        if self.timer.is_armed() && !(self.is_at_rest() && self.timer.unsent() > 0 && self.transmit.is_empty()) {
             return;
         }
         let timeout = match self.state {
@@ -227,7 +225,7 @@ impl Connection {
             State::Lingering | State::Closing => Some(self.config.linger_timeout),
             State::Received | State::Responding | State::Upgraded | State::Closed => None,
         };
-        self.timer.arm(self.now, timeout, unsent);
+        self.timer.arm(self.now, timeout, self.transmit.len());
     }
 
     /// How much longer content may take: the pause that is allowed, or what its rate so far leaves of it.

@@ -4,7 +4,7 @@ use drywire_core::RecvBuf;
 
 use super::state::{Input, State};
 use super::{Connection, Event, Exchange};
-use crate::content::decode::{Decoder, Step};
+use crate::content::decode::Step;
 use crate::head::facts;
 use crate::timer::Pace;
 use crate::{Error, Lenient, RequestHead, Trailers};
@@ -49,7 +49,7 @@ impl Connection {
                     }
                 }
                 State::Head => {
-                    if self.intake.scanner.scan(recv, &self.config.head_limits())? {
+                    if self.intake.scan_head(recv)? {
                         return self.begin_request(recv);
                     }
                     return self.intake.starve_inside(recv);
@@ -59,7 +59,7 @@ impl Connection {
                     if self.state == State::Duplex && self.transmit.is_full() {
                         return Ok(None);
                     }
-                    return match self.intake.decode(recv, &self.config.content_limits())? {
+                    return match self.intake.decode(recv)? {
                         Step::Content(content) => {
                             // RFC 9110, 10.1.1: content has come, so 100 (Continue) is moot.
                             self.request.awaits_continue = false;
@@ -73,7 +73,7 @@ impl Connection {
                         Step::Blocked => self.intake.starve_inside(recv),
                     };
                 }
-                State::Draining => match self.intake.decode(recv, &self.config.content_limits())? {
+                State::Draining => match self.intake.decode(recv)? {
                     Step::Content(content) => {
                         self.content_came(content.len());
                         self.dropped = self.dropped.saturating_add(content.len() as u64);
@@ -135,7 +135,7 @@ impl Connection {
         let fields = self.intake.scanner.take(recv);
         let (facts, framing) = facts::of_request(&fields, line.version, self.config.lenient)?;
         let head = RequestHead { fields, line, facts };
-        self.intake.decoder = Decoder::new(framing, &self.config.content_limits())?;
+        self.intake.expect(framing)?;
         self.request = Exchange {
             version: line.version,
             is_head: head.is_method(b"HEAD"),
