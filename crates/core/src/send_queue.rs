@@ -50,11 +50,13 @@ impl SendQueue {
     }
 
     /// The number of queued bytes.
+    #[inline]
     pub fn len(&self) -> usize {
         self.chunked + self.tail.len()
     }
 
     /// Whether nothing is queued.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -85,6 +85,17 @@ impl Intake {
         Ok(None)
     }
 
+    /// The short way for what drips in: a whole poll, where nothing but more of a field value has come. `false` where
+    /// there is more to it, with nothing but the scanner's place changed.
+    pub(crate) fn drips(&mut self, recv: &RecvBuf) -> bool {
+        let drips = !recv.is_end_of_stream() && self.scanner.value_goes_on(recv);
+        if drips {
+            self.starved = true;
+            self.buffered = recv.len();
+        }
+        drips
+    }
+
     /// Goes on over the head that is arriving; `true` once it is complete.
     pub(crate) fn scan_head(&mut self, recv: &RecvBuf) -> Result<bool, Error> {
         self.scanner.scan(recv, &self.head_limits)

@@ -46,7 +46,7 @@ impl PreparedResponse {
         let (encoder, framing) = framing(status, length, &checked, Version::Http11, false)?;
         let mut queue = SendQueue::new(usize::MAX);
         write::status_line(&mut queue, status, reason, checked.len);
-        write::lines(&mut queue, parts.fields(), framing);
+        write::lines(&mut queue, parts.fields(), &checked, framing);
         let date_at = queue.len();
         write::field(&mut queue, b"Date", &[b' '; DATE_LEN]);
         queue.extend_from_slice(b"\r\n");

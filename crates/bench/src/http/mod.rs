@@ -68,7 +68,7 @@ impl Side {
     fn serve(self, source: Source, sink: &mut Sink) -> u64 {
         match self {
             Self::Drywire => drywire::serve(source, sink, &drywire::Prepared::new()),
-            Self::DrywireTypes => drywire::serve(source, sink, &drywire::Types),
+            Self::DrywireTypes => drywire::serve(source, sink, &drywire::Types::default()),
             Self::Hyper => hyper::serve(source, sink),
             Self::UreqProto => others::ureq_proto(source, sink),
             Self::Httparse => others::httparse(source),

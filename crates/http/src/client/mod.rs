@@ -246,6 +246,11 @@ impl StreamMachine for Connection {
 
     fn poll_event(&mut self, now: Instant, recv: &mut RecvBuf) -> Result<Option<Event>, Error> {
         self.tick(now);
+        if matches!(self.state, State::Expecting | State::Sending | State::Waiting) && self.intake.drips(recv) {
+            self.arm();
+            self.watch();
+            return Ok(None);
+        }
         let result = self.receive(recv);
         self.intake.end(recv);
         if let Ok(Some(_)) = result {

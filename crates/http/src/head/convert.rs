@@ -23,10 +23,19 @@ impl Fields {
     /// The order among fields of different names and the case of names are lost.
     pub fn to_header_map(&self) -> Result<HeaderMap, http::Error> {
         let mut map = HeaderMap::try_with_capacity(self.len())?;
-        for (index, (name, _)) in self.iter().enumerate() {
-            map.try_append(HeaderName::from_bytes(name)?, HeaderValue::from_maybe_shared(self.value_bytes(index))?)?;
-        }
+        self.append_to(&mut map)?;
         Ok(map)
+    }
+
+    fn append_to(&self, map: &mut HeaderMap) -> Result<(), http::Error> {
+        for (known, name, value) in self.shared() {
+            let name = match known.header_name() {
+                Some(name) => name,
+                None => HeaderName::from_bytes(name)?,
+            };
+            map.try_append(name, HeaderValue::from_maybe_shared(value)?)?;
+        }
+        Ok(())
     }
 }
 
@@ -34,11 +43,20 @@ impl RequestHead {
     /// The head in `http` types, whose values share its memory. Fails for a target that the `http` crate takes for no
     /// URI.
     pub fn into_request(self) -> Result<http::Request<()>, http::Error> {
+        self.into_request_with(HeaderMap::new())
+    }
+
+    /// As [`into_request`](Self::into_request), with a map whose entries are dropped and whose storage is used again,
+    /// such as that of the last response.
+    pub fn into_request_with(self, mut headers: HeaderMap) -> Result<http::Request<()>, http::Error> {
+        headers.clear();
+        headers.try_reserve(self.fields.len())?;
+        self.fields.append_to(&mut headers)?;
         let mut request = http::Request::new(());
         *request.method_mut() = http::Method::from_bytes(self.method().as_bytes())?;
         *request.uri_mut() = http::Uri::from_maybe_shared(self.target_bytes())?;
         *request.version_mut() = self.version().into();
-        *request.headers_mut() = self.field_section().to_header_map()?;
+        *request.headers_mut() = headers;
         Ok(request)
     }
 }

@@ -109,11 +109,13 @@ impl Fields {
         all - self.len()
     }
 
-    /// The value as a piece that shares this section's memory.
+    /// The names with their numbers, and the values as pieces that share this section's memory.
     #[cfg(feature = "http")]
-    pub(crate) fn value_bytes(&self, index: usize) -> Bytes {
-        let Some(span) = self.spans().nth(index) else { return Bytes::new() };
-        self.bytes.slice_ref(slice(&self.bytes, span.value, span.value_len))
+    pub(crate) fn shared(&self) -> impl Iterator<Item = (Known, &[u8], Bytes)> {
+        self.spans().map(|span| {
+            let value = slice(&self.bytes, span.value, span.value_len);
+            (span.known, slice(&self.bytes, span.name, span.name_len), self.bytes.slice_ref(value))
+        })
     }
 }
 

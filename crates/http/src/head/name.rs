@@ -12,6 +12,9 @@ macro_rules! names {
 
         const NAMES: &[(Known, &[u8])] = &[$((Known::$name, $text.as_bytes())),*];
 
+        #[cfg(feature = "http")]
+        static HEADER_NAMES: [http::HeaderName; NAMES.len()] = [$(http::HeaderName::from_static($text)),*];
+
         /// The names by their numbers.
         const NUMBERED: &[Known] = &[$(Known::$name),*];
     };
@@ -138,6 +141,12 @@ impl Known {
             Some((known, text)) if is_same(name, text) => *known,
             _ => Self::Other,
         }
+    }
+
+    /// The name as the `http` crate has it.
+    #[cfg(feature = "http")]
+    pub(crate) fn header_name(self) -> Option<http::HeaderName> {
+        HEADER_NAMES.get(self as usize).cloned()
     }
 
     /// The name that was `known as u8`.

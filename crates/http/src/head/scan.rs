@@ -103,8 +103,8 @@ pub(crate) struct Scanner {
     line_start: usize,
     /// Where this line's share of a value began: behind `mark` in a folded value.
     line_mark: usize,
-    /// Where the limit of the value's line is.
-    value_limit: usize,
+    /// Bytes that may be looked at in this part.
+    limit: usize,
     /// Behind the value's last byte that is not white space.
     value_end: usize,
     name: (usize, usize),
@@ -145,7 +145,7 @@ impl Scanner {
             mark: 0,
             line_start: 0,
             line_mark: 0,
-            value_limit: 0,
+            limit: 0,
             value_end: 0,
             name: (0, 0),
             target: (0, 0),
@@ -160,20 +160,12 @@ impl Scanner {
         }
     }
 
-    /// Goes on over `bytes`, which begin where they began in the call before. `true` once the section is complete.
-    #[inline]
-    pub(crate) fn scan(&mut self, bytes: &[u8], limits: &Limits) -> Result<bool, Error> {
-        if self.at == At::Value && self.value_goes_on(bytes) {
-            return Ok(false);
-        }
-        self.scan_parts(bytes, limits)
-    }
-
     /// Takes what is new of a value that does not end yet, as nearly all of a head that drips in is. `false` where
-    /// there is more to it.
-    fn value_goes_on(&mut self, bytes: &[u8]) -> bool {
+    /// there is more to it, which [`scan`](Self::scan) then goes on with.
+    #[inline]
+    pub(crate) fn value_goes_on(&mut self, bytes: &[u8]) -> bool {
         let Some(new) = bytes.get(self.pos..) else { return false };
-        if bytes.len() >= self.value_limit {
+        if self.at != At::Value || bytes.len() >= self.limit {
             return false;
         }
         let run = syntax::value_len(new);
@@ -182,7 +174,8 @@ impl Scanner {
         run == new.len()
     }
 
-    fn scan_parts(&mut self, bytes: &[u8], limits: &Limits) -> Result<bool, Error> {
+    /// Goes on over `bytes`, which begin where they began in the call before. `true` once the section is complete.
+    pub(crate) fn scan(&mut self, bytes: &[u8], limits: &Limits) -> Result<bool, Error> {
         while self.at != At::Done {
             if self.at == At::Method && self.pos == 0 {
                 self.whole_request_line(bytes, limits);
@@ -194,7 +187,7 @@ impl Scanner {
                 }
             }
             let (limit, error) = self.limit(limits);
-            self.value_limit = limit;
+            self.limit = limit;
             let open = bytes.get(..limit).unwrap_or(bytes);
             let rest = open.get(self.pos..).unwrap_or_default();
             let run = match self.at {

@@ -22,6 +22,8 @@ pub(crate) struct Checked {
     /// `Expect: 100-continue`.
     pub(crate) expects_continue: bool,
     te: bool,
+    /// There is a field that the machine writes itself.
+    owned: bool,
     /// There is a `Connection` with options of the caller's own.
     options: bool,
     /// Bytes of the field lines.
@@ -35,7 +37,9 @@ impl Checked {
         for (name, value) in fields {
             check_field(name, value)?;
             checked.len = checked.len.saturating_add(name.len() + value.len() + 4);
-            match Known::of(name) {
+            let known = Known::of(name);
+            checked.owned |= is_owned(known);
+            match known {
                 Known::Host if checked.host || !target::is_host_and_port(value) => {
                     return Err(CommandError::InvalidHost);
                 }
@@ -81,6 +85,11 @@ impl Checked {
     }
 }
 
+/// Fields that the machine writes itself.
+fn is_owned(known: Known) -> bool {
+    matches!(known, Known::Host | Known::ContentLength | Known::TransferEncoding | Known::Connection)
+}
+
 /// Connection options that the machine writes itself where they apply.
 fn is_ours(option: &[u8]) -> bool {
     [&b"close"[..], b"keep-alive", b"upgrade", b"te"].iter().any(|ours| option.eq_ignore_ascii_case(ours))
@@ -121,7 +130,7 @@ pub(crate) fn section<'a, I: Iterator<Item = Line<'a>>>(
     framing: FramingField,
     persistence: Persistence,
 ) {
-    lines(queue, fields(), framing);
+    lines(queue, fields(), checked, framing);
     let persistence = match persistence {
         Persistence::Default => None,
         Persistence::Close => Some("close"),
@@ -152,10 +161,14 @@ pub(crate) fn section<'a, I: Iterator<Item = Line<'a>>>(
 }
 
 /// Writes the caller's fields but for those that are the machine's to write, then framing.
-pub(crate) fn lines<'a>(queue: &mut SendQueue, fields: impl Iterator<Item = Line<'a>>, framing: FramingField) {
+pub(crate) fn lines<'a>(
+    queue: &mut SendQueue,
+    fields: impl Iterator<Item = Line<'a>>,
+    checked: &Checked,
+    framing: FramingField,
+) {
     for (name, value) in fields {
-        if !matches!(Known::of(name), Known::Host | Known::ContentLength | Known::TransferEncoding | Known::Connection)
-        {
+        if !checked.owned || !is_owned(Known::of(name)) {
             field(queue, name, value);
         }
     }

@@ -271,6 +271,11 @@ impl StreamMachine for Connection {
     /// The next event. Where the caller has to act first (answer, or let the send queue drain) it is `None` as well.
     fn poll_event(&mut self, now: Instant, recv: &mut RecvBuf) -> Result<Option<Event>, Error> {
         self.tick(now);
+        if self.state == State::Head && self.intake.drips(recv) {
+            self.arm();
+            self.watch();
+            return Ok(None);
+        }
         let result = self.receive(recv);
         self.intake.end(recv);
         if let Ok(Some(_)) = result {
