@@ -51,12 +51,12 @@ impl RequestHead {
     pub fn into_request_with(self, mut headers: HeaderMap) -> Result<http::Request<()>, http::Error> {
         headers.clear();
         headers.try_reserve(self.fields.len())?;
-        self.fields.append_to(&mut headers)?;
         let mut request = http::Request::new(());
+        *request.headers_mut() = headers;
+        self.fields.append_to(request.headers_mut())?;
         *request.method_mut() = http::Method::from_bytes(self.method().as_bytes())?;
         *request.uri_mut() = http::Uri::from_maybe_shared(self.target_bytes())?;
         *request.version_mut() = self.version().into();
-        *request.headers_mut() = headers;
         Ok(request)
     }
 }

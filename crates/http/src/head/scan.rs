@@ -168,7 +168,10 @@ impl Scanner {
         if self.at != At::Value || bytes.len() >= self.limit {
             return false;
         }
-        let run = syntax::value_len(new);
+        let run = match new {
+            [byte] => usize::from(syntax::is_value(*byte)),
+            _ => syntax::value_len(new),
+        };
         self.count(run + 1);
         self.pos += run;
         run == new.len()
@@ -237,7 +240,9 @@ impl Scanner {
     /// The section's fields as a piece of their own; makes ready for the next section.
     pub(crate) fn take(&mut self, recv: &mut RecvBuf) -> Fields {
         let len = core::mem::take(&mut self.pos);
-        let fields = if !self.folds.is_empty() {
+        // Assigned in one place each, so that nothing is moved.
+        let fields;
+        if !self.folds.is_empty() {
             let mut bytes = recv.take_mut(len);
             for fold in core::mem::take(&mut self.folds) {
                 // RFC 9112, 5.2: each fold is replaced with spaces.
@@ -245,14 +250,13 @@ impl Scanner {
                     line_end.fill(b' ');
                 }
             }
-            self.spans.of(bytes.freeze())
+            fields = self.spans.of(bytes.freeze());
         } else if len <= COPIED {
-            let fields = self.spans.of_copy(recv.get(..len).unwrap_or_default());
+            fields = self.spans.of_copy(recv.get(..len).unwrap_or_default());
             recv.skip(len);
-            fields
         } else {
-            self.spans.of(recv.take(len))
-        };
+            fields = self.spans.of(recv.take(len));
+        }
         self.spans.clear();
         self.at = At::first(self.kind);
         (self.form, self.status, self.reason_len) = (None, 0, 0);

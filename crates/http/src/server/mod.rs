@@ -276,7 +276,14 @@ impl StreamMachine for Connection {
             self.watch();
             return Ok(None);
         }
-        let result = self.receive(recv);
+        self.intake.begin();
+        let result = match self.error {
+            None => self.parse(recv),
+            Some(error) => Err(error),
+        };
+        if let Err(error) = result {
+            self.break_off(error, recv);
+        }
         self.intake.end(recv);
         if let Ok(Some(_)) = result {
             // While the caller has an event in hand, it is not the peer who is slow.

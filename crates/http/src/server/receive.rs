@@ -10,21 +10,16 @@ use crate::timer::Pace;
 use crate::{Error, Lenient, RequestHead, Trailers};
 
 impl Connection {
-    /// Parses to the next event, and tells whether only input is missing for it.
-    pub(super) fn receive(&mut self, recv: &mut RecvBuf) -> Result<Option<Event>, Error> {
-        self.intake.begin();
+    /// What follows on an error, a new one or the one that is kept.
+    pub(super) fn break_off(&mut self, error: Error, recv: &mut RecvBuf) {
         if self.error.is_none() {
-            let result = self.parse(recv);
-            match result {
-                Ok(_) => return result,
-                Err(error) => self.fail(error),
-            }
+            self.fail(error);
         }
         self.linger(recv);
-        self.error.map_or(Ok(None), Err)
     }
 
-    fn parse(&mut self, recv: &mut RecvBuf) -> Result<Option<Event>, Error> {
+    /// Parses to the next event.
+    pub(super) fn parse(&mut self, recv: &mut RecvBuf) -> Result<Option<Event>, Error> {
         if core::mem::take(&mut self.intake.end_is_due) {
             return Ok(Some(Event::End(Trailers::default())));
         }
@@ -146,9 +141,13 @@ impl Connection {
             accepts_trailers: facts.accepts_trailers,
             informational: 0,
         };
-        self.pace = Pace::default();
         self.intake.end_is_due = self.intake.decoder.is_none();
-        self.go(if self.intake.end_is_due { Input::HeadAlone } else { Input::HeadWithContent });
+        if self.intake.end_is_due {
+            self.go(Input::HeadAlone);
+        } else {
+            self.pace = Pace::default();
+            self.go(Input::HeadWithContent);
+        }
         Ok(Some(Event::Request(head)))
     }
 
