@@ -108,11 +108,8 @@ pub(crate) fn token_len(bytes: &[u8]) -> usize {
 
 /// How many bytes at the front a field value may hold.
 pub(crate) fn value_len(bytes: &[u8]) -> usize {
-    // Long ones by wide registers, as long as all bytes are usual ones.
-    let is_usual = |chunk: &&[u8; 32]| !chunk.iter().fold(false, |any, b| any | (*b < 0x20) | (*b == 0x7f));
-    let usual = 32 * bytes.as_chunks().0.iter().take_while(is_usual).count();
     // A tab stops the run, since it lies among the controls.
-    usual + run(bytes.get(usual..).unwrap_or_default(), is_value, |word| below(word, 0x20) | equal(word, 0x7f))
+    run(bytes, is_value, |word| below(word, 0x20) | equal(word, 0x7f))
 }
 
 /// How many bytes at the front a request target may hold.
@@ -200,7 +197,7 @@ mod tests {
 
     use super::*;
 
-    /// Every byte, at every place of two wide runs and a narrow one, between bytes that go on.
+    /// Every byte, at every place of some words, between bytes that go on.
     #[test]
     fn runs_of_eight_bytes_end_where_single_bytes_do() {
         for byte in 0..=255 {
