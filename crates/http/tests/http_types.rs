@@ -38,6 +38,23 @@ fn a_request_crosses_in_http_types() {
 }
 
 #[test]
+fn a_map_is_used_again_without_its_entries() {
+    let mut old = http::HeaderMap::with_capacity(40);
+    old.insert("x-old", http::HeaderValue::from_static("1"));
+    let capacity = old.capacity();
+    let mut server = server();
+    let fields = "Host: a\r\nACCEPT: b\r\nX-Own: c\r\naccept: d\r\n";
+    let server_side::Event::Request(head) = server.feed(format!("GET / HTTP/1.1\r\n{fields}\r\n")).event() else {
+        panic!()
+    };
+    let received = head.clone().into_request_with(old).unwrap();
+    assert_eq!(received.headers(), head.into_request().unwrap().headers());
+    assert_eq!(received.headers().len(), 4);
+    assert_eq!(received.headers().get_all("accept").iter().collect::<Vec<_>>(), ["b", "d"]);
+    assert_eq!((&received.headers()["x-own"], received.headers().capacity()), (&"c".parse().unwrap(), capacity));
+}
+
+#[test]
 fn rfc9112_3_2_uris_become_targets_of_each_form() {
     let proxy = client_side::Config { absolute_form: true, ..client_side::Config::default() };
     for (config, method, uri, line) in [

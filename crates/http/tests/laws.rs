@@ -261,6 +261,25 @@ fn large_content_is_not_copied() {
     }
 }
 
+/// What was in use stays for the next exchange, until the driver says that it is going to wait.
+#[test]
+fn law_3_an_idle_connection_gives_its_buffers_back() {
+    let mut server = common::server();
+    for _ in 0..2 {
+        server.feed("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        server.event();
+        server.event();
+        server.machine.respond(&PlainResponse::new(204, &[]), Length::Known(0)).unwrap();
+        server.machine.finish(None).unwrap();
+        server.sent();
+        server.no_event();
+        assert!(server.recv.capacity() > 0);
+        server.recv.release();
+        server.machine.transmit().release();
+        assert_eq!((server.recv.capacity(), server.machine.transmit().capacity()), (0, 0));
+    }
+}
+
 #[test]
 fn law_3_a_pipelining_flood_is_not_read() {
     let mut server = common::server();

@@ -203,6 +203,8 @@ mod tests {
     #[test]
     fn names_are_known_in_any_case_and_others_are_not() {
         for (known, text) in NAMES {
+            #[cfg(feature = "http")]
+            assert_eq!(known.header_name().map(|name| name.as_str().as_bytes().to_vec()), Some(text.to_vec()));
             assert_eq!((Known::of(text), Known::from_number(*known as u8)), (*known, *known));
             assert_eq!(Known::of(&text.to_ascii_uppercase()), *known);
             for at in 0..text.len() {

@@ -46,7 +46,8 @@ fn work(kind: Kind, head: &str, step: usize) -> usize {
     let mut end = 0;
     loop {
         end = (end + step).min(head.len());
-        if scanner.scan(&head.as_bytes()[..end], &LIMITS).expect("a valid head") {
+        let bytes = &head.as_bytes()[..end];
+        if !scanner.value_goes_on(bytes) && scanner.scan(bytes, &LIMITS).expect("a valid head") {
             assert_eq!(end, head.len());
             return scanner.work;
         }

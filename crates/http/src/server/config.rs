@@ -101,7 +101,7 @@ impl Default for Config {
 }
 
 impl Config {
-    pub(super) const fn head_limits(&self) -> scan::Limits {
+    pub(super) fn head_limits(&self) -> scan::Limits {
         scan::Limits {
             line: self.max_request_line,
             field_line: self.max_field_line,
@@ -111,7 +111,7 @@ impl Config {
         }
     }
 
-    pub(super) const fn content_limits(&self) -> decode::Limits {
+    pub(super) fn content_limits(&self) -> decode::Limits {
         decode::Limits {
             content: self.max_content,
             chunk_line: self.max_chunk_line,
