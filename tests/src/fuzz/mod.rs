@@ -32,6 +32,7 @@ targets! {
     tcp_stack,
     ws_connection,
     ws_deflate,
+    ws_differential,
     ws_handshake,
 }
 
