@@ -13,6 +13,7 @@ mod summary;
 mod tun;
 mod wire;
 mod ws;
+mod ws_loopback;
 mod ws_memory;
 mod ws_peers;
 
@@ -43,6 +44,10 @@ enum What {
     Idle(idle::Arguments),
     /// WebSocket messages in memory, received and sent, beside other crates.
     Ws(ws::Arguments),
+    /// WebSocket echo servers over loopback, beside other crates, under a load of raw bytes.
+    WsLoopback(ws_loopback::Arguments),
+    /// One of these servers alone: tells its address, and serves until standard input ends.
+    WsServer(ws_loopback::ServerArguments),
     /// HTTP/1.1 in memory: exchanges, chunks, a head that drips in.
     Http(http::Arguments),
     /// HTTP/1.1 over loopback, asked by wrk.
@@ -68,6 +73,8 @@ fn main() {
         What::Loss(arguments) => loss::run(&arguments),
         What::Idle(arguments) => idle::run(&arguments),
         What::Ws(arguments) => ws::run(&arguments),
+        What::WsLoopback(arguments) => ws_loopback::run(&arguments),
+        What::WsServer(arguments) => ws_loopback::serve(&arguments),
         What::Http(arguments) => http::run(&arguments),
         What::HttpServer(arguments) => http_server::run(&arguments),
         #[cfg(target_os = "linux")]
