@@ -44,6 +44,9 @@ impl SendQueue {
     /// The tail is closed at this size, so that one short write never holds a large buffer.
     const TAIL_MAX: usize = 16 * 1024;
 
+    /// The tail begins with room for this many bytes, so that a header and a short payload behind it allocate once.
+    const TAIL_MIN: usize = 128;
+
     /// An empty queue that calls itself full from `high_water` bytes on. Allocates nothing.
     pub fn new(high_water: usize) -> Self {
         Self { chunks: VecDeque::new(), chunked: 0, tail: BytesMut::new(), high_water, taken: 0 }
@@ -89,6 +92,9 @@ impl SendQueue {
             self.close_tail();
             // Whoever fills one fills the next: growing there step by step would copy it once more.
             self.tail.reserve(Self::TAIL_MAX + bytes.len());
+        }
+        if self.tail.capacity() == 0 {
+            self.tail.reserve(bytes.len().max(Self::TAIL_MIN));
         }
         let start = self.tail.len();
         self.tail.extend_from_slice(bytes);

@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
+/// The room, in bytes, of reads that bring little: small enough for a driver to have it on its stack, so that a connection of
+/// short messages allocates no more than they take.
+pub const SHORT_READ: usize = 4 * 1024;
+
 /// The limits of one connection's driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// The room, in bytes, that a read is first given: 16 KiB. At least one byte is used.
+    /// The room, in bytes, that a read is first given: 16 KiB. At least one byte is used. While reads bring little it
+    /// shrinks, by halving, to [`SHORT_READ`].
     pub read_size: usize,
-    /// What that room grows to, by doubling, while reads fill it: 64 KiB.
+    /// What that room grows to, at least by doubling, while reads fill it: 64 KiB.
     pub read_size_max: usize,
     /// How long a close waits for the peer's end of stream, and how long the farewell after an error may take to
     /// leave: 2 seconds. Zero closes at once.

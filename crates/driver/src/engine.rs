@@ -6,7 +6,7 @@ use std::task::{Poll, ready};
 
 use drywire_core::{Close, Instant, RecvBuf, StreamMachine};
 
-use crate::{Config, DriveError, Interest, Parts, Turn, TurnResult, Wire};
+use crate::{Config, DriveError, EventResult, Interest, Parts, SHORT_READ, Turn, TurnResult, Wire};
 
 /// How many bytes are read at a time where nobody wants them.
 const DISCARD: usize = 8 * 1024;
@@ -138,9 +138,25 @@ impl<M: StreamMachine> Engine<M> {
     /// waker or a command brings the connection forward. Each call on `wire` that the interest speaks of was tried in
     /// this turn and could not go on, so readiness may be told as edges.
     pub fn poll_turn<W: Wire>(&mut self, wire: &mut W) -> Poll<TurnResult<M>> {
+        self.poll(wire, true)
+    }
+
+    /// [`poll_turn`](Self::poll_turn) for a caller that waits for events alone. `None` is the closed connection.
+    pub fn poll_next<W: Wire>(&mut self, wire: &mut W) -> Poll<EventResult<M>> {
+        loop {
+            match ready!(self.poll(wire, false))? {
+                Turn::Event(event) => return Poll::Ready(Ok(Some(event))),
+                Turn::Closed => return Poll::Ready(Ok(None)),
+                Turn::Flushed | Turn::Woken => {}
+            }
+        }
+    }
+
+    /// A turn; one that says no more than that everything has left only if the caller wants to know.
+    fn poll<W: Wire>(&mut self, wire: &mut W, tell_flushed: bool) -> Poll<TurnResult<M>> {
         loop {
             let step = match self.state {
-                State::Open | State::HalfClosed { .. } => self.step(wire),
+                State::Open | State::HalfClosed { .. } => self.step(wire, tell_flushed),
                 State::Lingering { discard } => self.linger(discard, wire),
                 State::Closed => return Poll::Ready(Ok(Turn::Closed)),
             };
@@ -191,7 +207,7 @@ impl<M: StreamMachine> Engine<M> {
     }
 
     /// One turn of an open connection.
-    fn step(&mut self, wire: &mut impl Wire) -> Step<M::Event> {
+    fn step(&mut self, wire: &mut impl Wire, tell_flushed: bool) -> Step<M::Event> {
         let now = wire.now();
         if self.machine.poll_timeout().is_some_and(|due| due <= now) {
             self.machine.handle_timeout(now);
@@ -243,7 +259,7 @@ impl<M: StreamMachine> Engine<M> {
         if wire.take_woken() {
             return Step::Turn(Turn::Woken);
         }
-        if self.failure.is_none() && mem::take(&mut self.flushed) {
+        if mem::take(&mut self.flushed) && tell_flushed && self.failure.is_none() {
             return Step::Turn(Turn::Flushed);
         }
         if matches!(read, Step::Wait) && self.broken.is_some() {
@@ -332,10 +348,11 @@ impl<M: StreamMachine> Engine<M> {
             Poll::Pending => return Step::Wait,
             Poll::Ready(Ok(0)) => self.recv.finish(),
             Poll::Ready(Ok(n)) if n >= self.read_size => {
-                self.read_size = (self.read_size * 2).min(self.config.read_size_max).max(self.read_size);
+                let more = (self.read_size * 2).max(self.config.read_size).min(self.config.read_size_max);
+                self.read_size = more.max(self.read_size);
             }
             Poll::Ready(Ok(n)) if n <= self.read_size / 4 => {
-                self.read_size = (self.read_size / 2).max(self.config.read_size).max(1);
+                self.read_size = (self.read_size / 2).max(self.config.read_size.min(SHORT_READ)).max(1);
             }
             Poll::Ready(Ok(_)) => {}
             Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => {}

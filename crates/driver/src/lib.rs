@@ -116,7 +116,7 @@ mod wire;
 mod with;
 
 pub use accept::{Acceptance, Admission};
-pub use config::{Config, ServerConfig};
+pub use config::{Config, SHORT_READ, ServerConfig};
 pub use engine::Engine;
 pub use error::DriveError;
 pub use schedule::{Place, Schedule};

@@ -7,7 +7,7 @@ use drywire_core::{Instant, RecvBuf, StreamMachine};
 use drywire_driver::Engine;
 
 use crate::transport::AsWire;
-use crate::{Config, DriveError, EventResult, Interest, Parts, Transport, Turn, TurnResult};
+use crate::{Config, DriveError, EventResult, Interest, Parts, Transport, TurnResult};
 
 /// Runs a machine on a transport.
 ///
@@ -84,17 +84,16 @@ impl<M: StreamMachine, T: Transport> Driver<M, T> {
     /// `Ok(None)` means that the connection is closed in order.
     pub fn next_event(&mut self) -> EventResult<M> {
         loop {
-            match self.next_turn()? {
-                Turn::Event(event) => return Ok(Some(event)),
-                Turn::Closed => return Ok(None),
-                _ => {}
+            match self.engine.poll_next(&mut AsWire(&mut self.transport)) {
+                Poll::Ready(event) => return event,
+                Poll::Pending => self.park()?,
             }
         }
     }
 
     /// Waits until there is something to do for the caller.
     ///
-    /// A handler that streams content queues it until the machine is full and goes on at [`Turn::Flushed`].
+    /// A handler that streams content queues it until the machine is full and goes on at [`Turn::Flushed`](crate::Turn::Flushed).
     pub fn next_turn(&mut self) -> TurnResult<M> {
         loop {
             match self.poll_turn() {

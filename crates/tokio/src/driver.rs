@@ -1,16 +1,18 @@
 //! An engine on a transport, and the wakes of the task that waits for it.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use drywire_core::{Instant, RecvBuf, StreamMachine};
-use drywire_driver::{Engine, Wire};
+use drywire_driver::{Engine, SHORT_READ, Wire};
 use tokio::io::{AsyncReadExt as _, ReadBuf};
 use tokio::time::Sleep;
 
-use crate::{Clock, Config, EventResult, Parts, Transport, Turn, TurnResult};
+use crate::{Clock, Config, EventResult, Parts, Transport, TurnResult};
 
 /// Runs a machine on a transport.
 ///
@@ -102,7 +104,7 @@ impl<M: StreamMachine, T: Transport> Driver<M, T> {
 
     /// Waits until there is something to do for the caller.
     ///
-    /// A handler that streams content queues it until the machine is full and goes on at [`Turn::Flushed`].
+    /// A handler that streams content queues it until the machine is full and goes on at [`Turn::Flushed`](crate::Turn::Flushed).
     ///
     /// Cancel-safe: what was read and written is in the driver, and a turn is either returned or still to come.
     pub async fn next_turn(&mut self) -> TurnResult<M> {
@@ -111,13 +113,7 @@ impl<M: StreamMachine, T: Transport> Driver<M, T> {
 
     /// [`next_event`](Self::next_event) for a `poll_fn` that waits for more than one thing.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<EventResult<M>> {
-        loop {
-            match ready!(self.poll_turn(cx))? {
-                Turn::Event(event) => return Poll::Ready(Ok(Some(event))),
-                Turn::Closed => return Poll::Ready(Ok(None)),
-                _ => {}
-            }
-        }
+        self.poll_with(cx, |engine, wire| engine.poll_next(wire))
     }
 
     /// [`next_turn`](Self::next_turn) for a `poll_fn` that waits for more than one thing: does everything that is
@@ -206,24 +202,36 @@ pub(crate) struct AsWire<'a, 'b, T> {
     transport: &'a mut T,
     cx: &'a mut Context<'b>,
     clock: Clock,
+    /// The time, once it has been asked for; since the last read.
+    now: Cell<Option<Instant>>,
 }
 
 impl<'a, 'b, T> AsWire<'a, 'b, T> {
     pub(crate) fn new(transport: &'a mut T, cx: &'a mut Context<'b>, clock: Clock) -> Self {
-        Self { transport, cx, clock }
+        Self { transport, cx, clock, now: Cell::new(None) }
     }
 }
 
 impl<T: Transport> Wire for AsWire<'_, '_, T> {
     fn read(&mut self, room: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.now.set(None);
         let mut room = ReadBuf::new(room);
         Pin::new(&mut *self.transport).poll_read(self.cx, &mut room).map_ok(|()| room.filled().len())
     }
 
     fn read_buf(&mut self, recv: &mut RecvBuf, max: usize) -> Poll<io::Result<usize>> {
-        let mut room = recv.spare(max);
-        // A future of one poll: it keeps nothing.
-        pin!(self.transport.read_buf(&mut room)).poll(self.cx)
+        self.now.set(None);
+        if max > SHORT_READ {
+            let mut room = recv.spare(max);
+            // A future of one poll: it keeps nothing.
+            return pin!(self.transport.read_buf(&mut room)).poll(self.cx);
+        }
+        // What is short costs less to copy than the room for it to allocate.
+        let mut room = [const { MaybeUninit::uninit() }; SHORT_READ];
+        let mut room = ReadBuf::uninit(&mut room[..max]);
+        ready!(Pin::new(&mut *self.transport).poll_read(self.cx, &mut room))?;
+        recv.extend_from_slice(room.filled());
+        Poll::Ready(Ok(room.filled().len()))
     }
 
     fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
@@ -248,6 +256,8 @@ impl<T: Transport> Wire for AsWire<'_, '_, T> {
     }
 
     fn now(&self) -> Instant {
-        self.clock.now()
+        let now = self.now.get().unwrap_or_else(|| self.clock.now());
+        self.now.set(Some(now));
+        now
     }
 }

@@ -95,6 +95,11 @@ impl Timers {
         if state != State::Open {
             return self.closing.map(|at| (at, Due::Closing));
         }
+        // Asked for at every turn of a driver, and without an answer for most connections.
+        let unasked = self.pinged.is_none() && config.ping_interval.is_none();
+        if unasked && self.message.is_none() && config.idle_timeout.is_none() && config.max_lifetime.is_none() {
+            return None;
+        }
         // The order decides between what is due at the same time.
         [
             config.max_lifetime.map(|limit| (self.opened + limit, Due::Lifetime)),
