@@ -28,7 +28,8 @@ from websockets.asyncio.server import serve
 import crowd
 import load
 import peers  # noqa: F401, whose checks join the list
-from harness import CHECKS, HERE, LIMIT, OPTIONS, Server, Skip, check, curl, equal, expect, program, rest, status, until
+import sockets  # noqa: F401, likewise
+from harness import CHECKS, COMPRESSED, HERE, LIMIT, OPTIONS, Server, Skip, check, curl, equal, expect, program, rest, status, until
 
 # curl
 
@@ -175,10 +176,6 @@ def python_http_client(server):
     connection.request("GET", "/bytes/1000000")
     equal(len(connection.getresponse().read()), 1_000_000)
     connection.close()
-
-
-# What the server agrees to with every client that offers compression.
-COMPRESSED = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
 
 @check

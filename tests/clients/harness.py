@@ -14,6 +14,8 @@ OPTIONS = argparse.Namespace()
 HERE = Path(__file__).parent
 CHECKS = []
 LIMIT = 60  # seconds that any single client may take
+# What the server agrees to with every client that offers compression.
+COMPRESSED = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
 
 def check(function):
