@@ -445,6 +445,53 @@ fn a_refusal_is_told_as_a_whole_response() {
     assert!(client.connection_mut().is_none());
 }
 
+/// 4.1: "If the status code received from the server is not 101, the client handles the response per HTTP procedures": it might
+/// have to authenticate, or be redirected. The head and all content are told, however the content is framed.
+#[test]
+fn rfc6455_4_1_a_redirect_and_an_offer_of_other_versions_are_told_as_responses() {
+    let redirect = b"HTTP/1.1 302 Found\r\nLocation: wss://b.example/chat\r\nTransfer-Encoding: chunked\r\n\r\n\
+                     4\r\nmove\r\n1\r\nd\r\n0\r\n\r\n";
+    let versions = b"HTTP/1.1 426 Upgrade Required\r\nSec-WebSocket-Version: 8, 7\r\nConnection: close\r\n\r\nmoved";
+    for (wire, status, field, value) in [
+        (&redirect[..], 302, "location", &b"wss://b.example/chat"[..]),
+        (versions, 426, "sec-websocket-version", b"8, 7"),
+    ] {
+        for step in [1, wire.len()] {
+            let mut client = new_client();
+            client.transmit().clear();
+            let mut recv = RecvBuf::new();
+            let mut events = Vec::new();
+            for piece in wire.chunks(step) {
+                recv.extend_from_slice(piece);
+                events.extend(poll(&mut client, &mut recv).unwrap());
+            }
+            recv.finish();
+            events.extend(poll(&mut client, &mut recv).unwrap());
+            let Some(client::Event::Refused(response)) = events.first() else { panic!("{events:?}") };
+            assert_eq!((response.status(), response.field(field)), (status, Some(value)));
+            let content = events.iter().filter_map(|event| match event {
+                client::Event::Content(piece) => Some(&piece[..]),
+                _ => None,
+            });
+            assert_eq!(content.collect::<Vec<_>>().concat(), b"moved");
+            assert_eq!(events.last(), Some(&client::Event::End));
+            assert!(client.connection_mut().is_none());
+        }
+    }
+}
+
+/// The check for repetitions compares each with each, so their number is limited.
+#[test]
+fn more_than_100_sub_protocols_are_refused() {
+    let offer = |count: usize| {
+        let list: Vec<_> = (0..count).map(|n| format!("p{n}")).collect();
+        with("Sec-WebSocket-Protocol", &[&format!("Sec-WebSocket-Protocol: {}", list.join(", "))])
+    };
+    let policy = Policy { protocols: vec!["p99".into()], ..Policy::default() };
+    assert_eq!(handshake::accept(&offer(100), &policy).unwrap().protocol(), Some("p99"));
+    rejected(&offer(101), Rejection::Protocol, 400);
+}
+
 #[test]
 fn a_wrong_answer_is_final_and_closes_without_a_close_frame() {
     let mut client = new_client();
