@@ -26,6 +26,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 
 import crowd
+import hostile
 import load
 import peers  # noqa: F401, whose checks join the list
 import sockets  # noqa: F401, likewise
@@ -568,6 +569,8 @@ def main():
         # On threads, each connection would have one.
         if OPTIONS.only in "websocket_crowd" and runtime != "std":
             run(f"{runtime}: websocket_crowd", lambda: crowd.websockets(runtime))
+        if OPTIONS.only in "hostile":
+            run(f"{runtime}: hostile", lambda: hostile.check(runtime))
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     sys.exit(1 if failed else 0)
 
