@@ -101,7 +101,13 @@ impl RecvBuf {
 
     /// Appends a copy of `bytes`.
     pub fn extend_from_slice(&mut self, bytes: &[u8]) {
-        if !self.end_of_stream {
+        if self.end_of_stream {
+            return;
+        }
+        if self.bytes.capacity() == 0 {
+            // Costs less than to grow an empty one.
+            self.bytes = BytesMut::from(bytes);
+        } else {
             self.bytes.extend_from_slice(bytes);
         }
     }

@@ -94,7 +94,8 @@ impl SendQueue {
             self.tail.reserve(Self::TAIL_MAX + bytes.len());
         }
         if self.tail.capacity() == 0 {
-            self.tail.reserve(bytes.len().max(Self::TAIL_MIN));
+            // Costs less than to reserve in the old one.
+            self.tail = BytesMut::with_capacity(bytes.len().max(Self::TAIL_MIN));
         }
         let start = self.tail.len();
         self.tail.extend_from_slice(bytes);

@@ -202,25 +202,34 @@ pub(crate) struct AsWire<'a, 'b, T> {
     transport: &'a mut T,
     cx: &'a mut Context<'b>,
     clock: Clock,
-    /// The time, once it has been asked for; since the last read.
+    /// The time, once it has been asked for.
     now: Cell<Option<Instant>>,
+    has_read: bool,
 }
 
 impl<'a, 'b, T> AsWire<'a, 'b, T> {
     pub(crate) fn new(transport: &'a mut T, cx: &'a mut Context<'b>, clock: Clock) -> Self {
-        Self { transport, cx, clock, now: Cell::new(None) }
+        Self { transport, cx, clock, now: Cell::new(None), has_read: false }
+    }
+
+    /// No time has passed at the first read, since nothing waits. A peer that goes on sending could make it pass.
+    fn before_read(&mut self) {
+        if self.has_read {
+            self.now.set(None);
+        }
+        self.has_read = true;
     }
 }
 
 impl<T: Transport> Wire for AsWire<'_, '_, T> {
     fn read(&mut self, room: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.now.set(None);
+        self.before_read();
         let mut room = ReadBuf::new(room);
         Pin::new(&mut *self.transport).poll_read(self.cx, &mut room).map_ok(|()| room.filled().len())
     }
 
     fn read_buf(&mut self, recv: &mut RecvBuf, max: usize) -> Poll<io::Result<usize>> {
-        self.now.set(None);
+        self.before_read();
         if max > SHORT_READ {
             let mut room = recv.spare(max);
             // A future of one poll: it keeps nothing.
