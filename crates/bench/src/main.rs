@@ -13,6 +13,7 @@ mod summary;
 mod tun;
 mod wire;
 mod ws;
+mod ws_idle;
 mod ws_loopback;
 mod ws_memory;
 mod ws_peers;
@@ -48,6 +49,8 @@ enum What {
     WsLoopback(ws_loopback::Arguments),
     /// One of these servers alone: tells its address, and serves until standard input ends.
     WsServer(ws_loopback::ServerArguments),
+    /// The heap of a WebSocket connection after one echo, beside other crates.
+    WsIdle,
     /// HTTP/1.1 in memory: exchanges, chunks, a head that drips in.
     Http(http::Arguments),
     /// HTTP/1.1 over loopback, asked by wrk.
@@ -75,6 +78,7 @@ fn main() {
         What::Ws(arguments) => ws::run(&arguments),
         What::WsLoopback(arguments) => ws_loopback::run(&arguments),
         What::WsServer(arguments) => ws_loopback::serve(&arguments),
+        What::WsIdle => ws_idle::run(),
         What::Http(arguments) => http::run(&arguments),
         What::HttpServer(arguments) => http_server::run(&arguments),
         #[cfg(target_os = "linux")]

@@ -5,6 +5,7 @@ use std::hint::black_box;
 use drywire_core::{Bytes, Instant, RecvBuf, Seed, SendQueue, StreamMachine};
 use drywire_ws::deflate::{Compression, Parameters, Pool};
 use drywire_ws::{Config, Connection, Event, FrameHeader, Message, Opcode, Role, mask};
+use zlib_rs::{Deflate, DeflateFlush, Inflate, InflateFlush};
 
 use crate::summary::{Summary, cpu_time};
 use crate::ws_memory::Memory;
@@ -43,7 +44,7 @@ pub(crate) struct Stream {
 
 impl Stream {
     /// In reads of `read` bytes; of one message each if that is zero.
-    fn new(opcode: Opcode, payload: Vec<u8>, read: usize) -> Self {
+    pub(crate) fn new(opcode: Opcode, payload: Vec<u8>, read: usize) -> Self {
         let frame = masked(opcode, &payload);
         let frames = if read == 0 { 1 } else { (4 * READ).div_ceil(frame.len()) };
         Self { payload, wire: frame.repeat(frames), read: if read == 0 { frame.len() } else { read } }
@@ -107,8 +108,10 @@ pub(crate) fn run(arguments: &Arguments) {
         sides.extend(PEERS.map(|peer| -> Side<'_> { (peer.name, Box::new(move |n| (peer.send)(role, payload, n))) }));
         measure(arguments, name, count, &sides);
     }
-    measure(arguments, "JSON of 143 B, compressed", 200_000, &[("drywire", Box::new(deflate))]);
-    measure(arguments, "JSON of 143 B, decompressed", 200_000, &[("drywire", Box::new(inflate))]);
+    let deflate: [Side<'_>; 2] = [("drywire", Box::new(deflate)), ("bare zlib-rs", Box::new(bare_deflate))];
+    measure(arguments, "JSON of 143 B, compressed", 200_000, &deflate);
+    let inflate: [Side<'_>; 2] = [("drywire", Box::new(inflate)), ("bare zlib-rs", Box::new(bare_inflate))];
+    measure(arguments, "JSON of 143 B, decompressed", 200_000, &inflate);
 }
 
 /// The sides take turns. The ratio is that of the medians: a side's time to that of the first, which is drywire.
@@ -251,5 +254,37 @@ fn inflate(count: usize) {
             black_box(message);
             left = left.saturating_sub(1);
         }
+    }
+}
+
+/// The same messages with nothing around the compressor: level 1, one flush each, the context taken over.
+fn bare_deflate(count: usize) {
+    let messages: Vec<_> = (0..1000).map(json).collect();
+    let mut deflate = Deflate::new(1, false, 15);
+    let mut output = [0; 1024];
+    for message in messages.iter().cycle().take(count) {
+        deflate.compress(message.as_bytes(), &mut output, DeflateFlush::SyncFlush).expect("room enough");
+        black_box(&output);
+    }
+}
+
+fn bare_inflate(count: usize) {
+    let mut deflate = Deflate::new(1, false, 15);
+    let messages = (0..1000).map(|i| {
+        let mut output = [0; 1024];
+        let before = deflate.total_out();
+        deflate.compress(json(i).as_bytes(), &mut output, DeflateFlush::SyncFlush).expect("room enough");
+        output[..(deflate.total_out() - before) as usize].to_vec()
+    });
+    let messages: Vec<_> = messages.collect();
+    let mut output = [0; 1024];
+    let mut left = count;
+    while left > 0 {
+        let mut inflate = Inflate::new(false, 15);
+        for message in &messages {
+            inflate.decompress(message, &mut output, InflateFlush::NoFlush).expect("room enough");
+            black_box(&output);
+        }
+        left = left.saturating_sub(messages.len());
     }
 }

@@ -14,11 +14,12 @@ pub(crate) struct Peer {
     pub(crate) send: fn(Role, &Bytes, usize),
 }
 
-pub(crate) const PEERS: [Peer; 5] = [
+pub(crate) const PEERS: [Peer; 6] = [
     Peer { name: "tungstenite", receive: tungstenite_receive, send: tungstenite_send },
     Peer { name: "fastwebsockets", receive: fastwebsockets_receive, send: fastwebsockets_send },
     Peer { name: "tokio-websockets", receive: tokio_websockets_receive, send: tokio_websockets_send },
     Peer { name: "soketto", receive: soketto_receive, send: soketto_send },
+    Peer { name: "yawc", receive: yawc_receive, send: yawc_send },
     Peer { name: "web-socket", receive: web_socket_receive, send: web_socket_send },
 ];
 
@@ -132,6 +133,33 @@ fn soketto_send(role: Role, payload: &Bytes, count: usize) {
             sender.send_binary(payload).await.expect("written");
         }
         sender.flush().await.expect("flushed");
+    });
+}
+
+fn yawc(memory: Memory, role: Role) -> yawc::WebSocket<Memory> {
+    let role = if role == Role::Server { yawc::Role::Server } else { yawc::Role::Client };
+    // Checking text is an option of its own, and so are messages of 1 MiB.
+    let options = yawc::Options::default().with_utf8().with_limits(16 << 20, 32 << 20).with_backpressure_boundary(READ);
+    yawc::WebSocket::from_stream(memory, role, options).expect("no extensions")
+}
+
+fn yawc_receive(stream: &Stream, count: usize) {
+    let mut ws = yawc(stream.memory(), Role::Server);
+    let mut tally = Tally::new(stream, count);
+    complete(async {
+        while tally.lacks() {
+            tally.take(ws.next_frame().await.expect("a message").payload());
+        }
+    });
+}
+
+fn yawc_send(role: Role, payload: &Bytes, count: usize) {
+    let mut ws = yawc(nothing(), role);
+    complete(async {
+        for _ in 0..count {
+            ws.feed(yawc::Frame::binary(payload.clone())).await.expect("written");
+        }
+        ws.flush().await.expect("flushed");
     });
 }
 
