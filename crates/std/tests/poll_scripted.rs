@@ -153,6 +153,16 @@ fn a_request_takes_one_read_and_one_write() {
     assert_eq!((world.reads, world.writes), (10, 10));
 }
 
+#[test]
+fn a_write_that_was_short_is_gone_on_with_at_the_edge() {
+    let short = Script { reads: vec![data("hello\n")], writes: vec![WriteStep::Take(4)], ..Script::default() };
+    let poller = Virtual::<true>::with_connections(&[wire(&short)]);
+    let mut looped = looped(poller.clone(), ServerConfig::default());
+    accept(&mut looped);
+    while !matches!(next(&mut looped), LoopEvent::Turn(_, Ok(Turn::Flushed))) {}
+    assert_eq!(poller.0.borrow().writes, 2);
+}
+
 /// The end came together with the last bytes, so that there is no edge between the two.
 #[test]
 fn the_end_behind_a_short_read_is_read_without_an_edge() {
