@@ -151,7 +151,11 @@ impl Stream for TcpStream {
     }
 
     fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        (&*self).write_vectored(pieces)
+        match pieces {
+            // The cheaper call.
+            [piece] => (&*self).write(piece),
+            _ => (&*self).write_vectored(pieces),
+        }
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {
