@@ -12,10 +12,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use drywire_core::{Bytes, Instant};
-use drywire_std::{DriveError, Driver, Server, ShutdownHandle, Stopped, TcpTransport, TlsTransport, Transport as _};
+use drywire_std::{
+    DriveError, Driver, Server, ShutdownHandle, Stopped, TcpTransport, TlsTransport, Transport as _, poll,
+};
 use drywire_tls::rustls::{HandshakeKind, ProtocolVersion};
 use drywire_tls::server::ClientCertificates;
-use drywire_tls::{ClientConfig, Error, Identity, Roots, ServerConfig, client, server};
+use drywire_tls::{ClientConfig, Error, Identity, Roots, ServerConfig, Session, client, server};
 use shared::{Lines, LinesConfig};
 
 fn lines(now: Instant) -> Lines {
@@ -81,6 +83,41 @@ fn echo_and_half_close() {
     assert_eq!(tls.protocol_version(), Some(ProtocolVersion::TLSv1_3));
     assert_eq!(tls.alpn_protocol(), Some(&b"http/1.1"[..]));
     server.stop();
+}
+
+/// Many connections at a time, which the readiness loop serves on one thread.
+#[test]
+fn a_readiness_loop_has_tls_as_a_layer() {
+    let (server_config, client_config) = configs();
+    let server = poll::Server::bind("127.0.0.1:0").unwrap();
+    let (address, shutdown) = (server.local_addr(), server.shutdown_handle());
+    let thread = std::thread::spawn(move || {
+        let accept =
+            |incoming: poll::Incoming| (Session::server(Arc::clone(&server_config)).unwrap(), lines(incoming.now));
+        server.run_over(accept, |_, turn| drop(turn.unwrap()))
+    });
+    let long = "x".repeat(3000);
+    let mut drivers: Vec<_> = (0..10)
+        .map(|_| {
+            let tls = connect(address, &client_config, "localhost");
+            Driver::new(lines(tls.now()), tls)
+        })
+        .collect();
+    for driver in &mut drivers {
+        for line in ["one", &long, "half"] {
+            assert!(driver.machine_mut().say(format!("{line}\n").as_bytes()));
+        }
+    }
+    // Each is told its first line while all others are open.
+    for line in ["one", &long, "half"] {
+        for driver in &mut drivers {
+            assert!(driver.next_event().unwrap().is_some_and(|told| told == line));
+        }
+    }
+    for driver in &mut drivers {
+        assert_eq!(driver.next_event().unwrap(), None);
+    }
+    Running { address, shutdown, thread }.stop();
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! drywire's sides: the same application on two runtimes.
+//! drywire's sides: the same application on three runtimes.
 
 use std::io;
 use std::sync::LazyLock;
@@ -53,5 +53,21 @@ pub(super) fn on_std() -> io::Result<()> {
             let _ = handle(driver.machine_mut(), &event);
         }
     });
+    run.map(drop)
+}
+
+pub(super) fn on_poll() -> io::Result<()> {
+    use drywire_std::{Turn, poll::Server};
+
+    let server = Server::bind(ADDRESS)?;
+    listening(server.local_addr());
+    let run = server.run(
+        |incoming| Connection::new(incoming.now, Config::default()),
+        |served, turn| {
+            if let Ok(Turn::Event(event)) = turn {
+                let _ = handle(served.machine_mut(), &event);
+            }
+        },
+    );
     run.map(drop)
 }

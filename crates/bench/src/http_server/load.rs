@@ -13,7 +13,7 @@ use crate::summary::Summary;
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The sides, each compared with the first.
-    #[arg(long, value_delimiter = ',', default_values = ["hyper", "drywire", "hyper-timer", "axum", "std"])]
+    #[arg(long, value_delimiter = ',', default_values = ["hyper", "drywire", "poll", "hyper-timer", "axum", "std"])]
     sides: Vec<Side>,
     /// How often each side is asked by each load.
     #[arg(long, default_value_t = 5)]

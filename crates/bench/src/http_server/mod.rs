@@ -26,6 +26,8 @@ pub(crate) struct Arguments {
 enum Side {
     /// drywire on tokio, a task a connection, with all its timeouts.
     Drywire,
+    /// drywire on a readiness loop, with all its timeouts.
+    Poll,
     /// drywire on `std::net`, a thread a connection, with all its timeouts.
     Std,
     /// hyper on tokio, a task a connection, without timeouts.
@@ -54,8 +56,10 @@ pub(crate) fn run(arguments: &Arguments) {
 
 /// Serves for ever.
 fn serve(side: Side) -> io::Result<()> {
-    if side == Side::Std {
-        return drywire::on_std();
+    match side {
+        Side::Poll => return drywire::on_poll(),
+        Side::Std => return drywire::on_std(),
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -63,7 +67,7 @@ fn serve(side: Side) -> io::Result<()> {
             Side::Drywire => drywire::on_tokio().await,
             Side::Hyper => peers::hyper(false).await,
             Side::HyperTimer => peers::hyper(true).await,
-            Side::Axum | Side::Std => peers::axum().await,
+            Side::Axum | Side::Poll | Side::Std => peers::axum().await,
         }
     })
 }
