@@ -23,8 +23,8 @@
 //! | [`ws`] | WebSocket, from the opening handshake on | |
 //! | `driver` | the engine of every driver, to write one for another runtime | `driver` (with `std`, `tokio` and `tun`) |
 //! | `std` | the driver for `std::net`, a thread for each connection | `std` (default) |
-//! | `tokio` | the driver for tokio, a task for each connection | `tokio` |
 //! | `client` | what HTTP clients decide: pool, redirects, retries, proxies, HSTS; with it `std::http` and `tokio::http` | `client` |
+//! | `tokio` | the driver for tokio, a task for each connection; HTTP handlers; WebSocket as `Stream` and `Sink`; tower services | `tokio`, `tower` |
 //! | `tun` | a stack of our own TCP on a TUN device of Linux, one thread | `tun` |
 //! | `sim` | a seeded network with virtual time | `sim` |
 //!

@@ -39,11 +39,14 @@ impl<M: StreamMachine, T: Transport> Driver<M, T> {
     }
 
     /// A driver whose machine starts at the transport's time.
-    #[cfg(feature = "ws")]
-    pub(crate) fn start<E>(transport: T, machine: impl FnOnce(Instant) -> Result<M, E>) -> Result<Self, E> {
+    #[cfg(any(feature = "http", feature = "ws"))]
+    pub(crate) fn start<E>(
+        transport: T,
+        config: Config,
+        machine: impl FnOnce(Instant) -> Result<M, E>,
+    ) -> Result<Self, E> {
         let clock = transport.clock();
-        let parts =
-            Parts { machine: machine(clock.now())?, transport, recv: RecvBuf::new(), config: Config::default() };
+        let parts = Parts { machine: machine(clock.now())?, transport, recv: RecvBuf::new(), config };
         let (engine, transport) = Engine::from_parts(parts);
         Ok(Self { engine, transport, clock, sleep: None })
     }

@@ -92,12 +92,14 @@
 
 mod clock;
 mod driver;
-#[cfg(feature = "client")]
+#[cfg(any(feature = "client", feature = "http"))]
 pub mod http;
 mod server;
 mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod transport;
 #[cfg(feature = "ws")]
 pub mod ws;

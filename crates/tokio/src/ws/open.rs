@@ -9,7 +9,7 @@ use drywire_ws::client::{self, Client};
 use drywire_ws::handshake::{Acceptance, Offer};
 
 use super::{Accept, AcceptError, ConnectError, Opened, WebSocket};
-use crate::{Driver, Transport};
+use crate::{Config, Driver, Transport};
 
 /// Opens a WebSocket as a client on a transport that is connected. Nonce and masking keys come from the system's source of
 /// randomness.
@@ -38,7 +38,7 @@ pub async fn connect_with_seed<T: Transport>(
     seed: &Seed,
 ) -> Result<(WebSocket<T>, Opened), ConnectError> {
     let client = |now| Client::new(now, offer, Connecting::config(config), seed);
-    let mut driver = Driver::start(transport, client)?;
+    let mut driver = Driver::start(transport, Config::default(), client)?;
     let mut connecting = Connecting::new();
     let opened = poll_fn(|cx| driver.poll_with(cx, |engine, wire| connecting.poll(engine, wire))).await?;
     let driver = driver.map_machine(|client| client.into_connection().expect("it has opened"));
@@ -53,7 +53,7 @@ pub async fn connect_with_seed<T: Transport>(
 /// Cancel-safe in this sense: dropping the future drops the connection.
 pub async fn accept<T: Transport>(transport: T, options: &Accept) -> Result<(WebSocket<T>, RequestHead), AcceptError> {
     let http = |now| Ok::<_, AcceptError>(server::Connection::new(now, options.http.clone()));
-    let mut driver = Driver::start(transport, http)?;
+    let mut driver = Driver::start(transport, Config::default(), http)?;
     let mut accepting = Accepting::new();
     let accept = poll_fn(|cx| driver.poll_with(cx, |engine, wire| accepting.poll(engine, wire, &options.policy)));
     let (head, acceptance) = accept.await?;
