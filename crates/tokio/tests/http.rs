@@ -292,6 +292,7 @@ async fn statuses_without_content_drop_the_body() {
     for status in [204, 205, 304] {
         let handler = move |_| async move {
             let mut response = Response::new(Body::from("nothing to see"));
+            response.headers_mut().insert("content-length", "14".parse().unwrap());
             *response.status_mut() = StatusCode::from_u16(status).unwrap();
             response
         };
@@ -299,6 +300,16 @@ async fn statuses_without_content_drop_the_body() {
         let answer = exchange(&mut client, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.ends_with("\r\n\r\n"), "{answer}");
     }
+}
+
+/// RFC 9110, 15.6.2: there is no tunnel to hand over, and the handler is not asked for one.
+#[tokio::test(start_paused = true)]
+async fn rfc9110_15_6_2_connect_is_not_implemented() {
+    let Running { mut client, .. } = start(4096, ignore);
+    client.write_all(b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    assert!(until(&mut client, "\r\n\r\n").await.starts_with("HTTP/1.1 501 "));
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    until(&mut client, "ignored").await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use ::http::{HeaderName, HeaderValue, Request, Response};
+use ::http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use axum::Router;
 use axum::extract::{Extension, Path};
 use axum::routing::{get, post};
@@ -42,6 +42,7 @@ fn router() -> Router {
         .route("/hello/{name}", get(|Path(name): Path<String>| async move { format!("hello, {name}") }))
         .route("/shout", post(|text: String| async move { text.to_uppercase() }))
         .route("/stream", post(|body: axum::body::Body| async { body }))
+        .route("/nothing", get(|| async { StatusCode::NO_CONTENT }))
         .route("/echo", get(websocket))
         .layer(RequestBodyLimitLayer::new(100))
         .layer(server)
@@ -60,12 +61,14 @@ async fn an_axum_router_answers_through_its_layers() {
     let (mut client, task) = start(router());
     client.write_all(b"GET /hello/world HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     let answer = until(&mut client, "hello, world").await;
-    assert!(answer.contains("\r\nserver: drywire\r\n") && answer.contains("content-length: 12\r\n"), "{answer}");
+    assert!(answer.contains("\r\nserver: drywire\r\n") && answer.contains("\r\nContent-Length: 12\r\n"), "{answer}");
     client.write_all(b"POST /shout HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello").await.unwrap();
     until(&mut client, "HELLO").await;
     client.write_all(b"HEAD /hello/world HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
-    assert!(until(&mut client, "\r\n\r\n").await.contains("content-length: 12\r\n"));
+    assert!(until(&mut client, "\r\n\r\n").await.contains("\r\nContent-Length: 12\r\n"));
     client.write_all(b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    assert!(until(&mut client, "\r\n\r\n").await.starts_with("HTTP/1.1 204 "));
+    client.write_all(b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     assert!(until(&mut client, "\r\n\r\n").await.starts_with("HTTP/1.1 404 "));
     // The limit counts what arrives where no length is announced.
     let request = format!(

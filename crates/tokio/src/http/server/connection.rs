@@ -12,6 +12,8 @@ use drywire_driver::DriveError;
 use drywire_http::server::{self, State};
 use drywire_http::{CommandError, Length, PlainResponse, RequestHead, Trailers};
 use drywire_session::http::{Exchanges, Progress};
+#[cfg(feature = "ws")]
+use http::header::CONTENT_LENGTH;
 use http::{Request, Response, StatusCode};
 
 use super::head::{self, Calendar};
@@ -98,6 +100,11 @@ impl<T: Transport + Send + 'static> Connection<T> {
                     Step::Closed => return Ok(()),
                 }
             };
+            if head.method() == "CONNECT" {
+                // Nobody could take the tunnel over.
+                self.refuse(StatusCode::NOT_IMPLEMENTED)?;
+                continue;
+            }
             let is_head = head.method() == "HEAD";
             #[cfg(feature = "ws")]
             let upgrade = Upgrade::of(&head);
@@ -169,16 +176,11 @@ impl<T: Transport + Send + 'static> Connection<T> {
     where
         B: http_body::Body<Error: Into<Box<dyn StdError + Send + Sync>>>,
     {
-        let (parts, body) = response.into_parts();
-        let status = parts.status.as_u16();
+        let (mut parts, body) = response.into_parts();
         let http = self.driver.machine_mut();
-        let has_content = head::has_content(status, is_head);
-        let length = match status {
-            204 | 205 => Length::Known(0),
-            _ => head::length(&parts, &body, is_head),
-        };
+        let length = head::length(&mut parts, &body, is_head);
         http.respond(&self.calendar.date(&parts), length)?;
-        if !has_content || body.is_end_stream() {
+        if !head::has_content(&parts, is_head) || body.is_end_stream() {
             http.finish(None)?;
         } else {
             let mut body = pin!(body);
@@ -305,7 +307,7 @@ impl<T: Transport + Send + 'static> Connection<T> {
 
     /// Answers 101, and lets the WebSocket take over.
     #[cfg(feature = "ws")]
-    async fn switch<B>(mut self, response: Response<B>, accepted: Accepted) -> Result<(), Error> {
+    async fn switch<B>(mut self, mut response: Response<B>, accepted: Accepted) -> Result<(), Error> {
         let Accepted { acceptance, options, then } = accepted;
         // An upgrade waits for the end of the request (RFC 9110, 7.8), whose content has no meaning.
         self.content = None;
@@ -314,7 +316,8 @@ impl<T: Transport + Send + 'static> Connection<T> {
                 return Err(Error::Gone);
             }
         }
-        // By way of the handler's response: layers may have added fields.
+        // By way of the handler's response: layers may have added fields, axum a length (RFC 9110, 8.6: not here).
+        response.headers_mut().remove(CONTENT_LENGTH);
         if let Err(error) = self.driver.machine_mut().upgrade(&response) {
             return self.fail(error.into()).await;
         }

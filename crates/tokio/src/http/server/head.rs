@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use drywire_http::{Length, ResponseParts};
+use http::StatusCode;
 use http::header::{CONTENT_LENGTH, DATE};
 use http::response::Parts;
 use http_body::Body;
@@ -57,7 +58,12 @@ impl Calendar {
 }
 
 /// How much content is announced: what the head says, else what the body knows of itself.
-pub(super) fn length(parts: &Parts, body: &impl Body, is_head: bool) -> Length {
+pub(super) fn length(parts: &mut Parts, body: &impl Body, is_head: bool) -> Length {
+    if matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT) {
+        // RFC 9110, 8.6: no length in 204, where axum writes one.
+        parts.headers.remove(CONTENT_LENGTH);
+        return Length::Known(0);
+    }
     let said = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     match (said, body.size_hint().exact()) {
         (Some(length), _) => Length::Known(length),
@@ -69,6 +75,7 @@ pub(super) fn length(parts: &Parts, body: &impl Body, is_head: bool) -> Length {
 }
 
 /// Whether the response has content at all (RFC 9110, 6.4.1).
-pub(super) fn has_content(status: u16, is_head: bool) -> bool {
-    !is_head && !matches!(status, 204 | 205 | 304)
+pub(super) fn has_content(parts: &Parts, is_head: bool) -> bool {
+    let never = [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT, StatusCode::NOT_MODIFIED];
+    !is_head && !never.contains(&parts.status)
 }
