@@ -22,7 +22,7 @@
 //! | [`http`] | HTTP/1.1 and 1.0, server and client | |
 //! | [`ws`] | WebSocket, from the opening handshake on | |
 //! | `driver` | the engine of every driver, to write one for another runtime | `driver` (with `std`, `tokio` and `tun`) |
-//! | `std` | the driver for `std::net`, a thread for each connection | `std` (default) |
+//! | `std` | the driver for `std::net`, a thread for each connection; HTTP handlers; WebSockets | `std` (default) |
 //! | `client` | what HTTP clients decide: pool, redirects, retries, proxies, HSTS; with it `std::http` and `tokio::http` | `client` |
 //! | `tokio` | the driver for tokio, a task for each connection; HTTP handlers; WebSocket as `Stream` and `Sink`; tower services | `tokio`, `tower` |
 //! | `tun` | a stack of our own TCP on a TUN device of Linux, one thread | `tun` |
@@ -108,6 +108,11 @@ struct Guide;
 #[cfg(all(doctest, feature = "client", feature = "std", feature = "tokio"))]
 #[doc = include_str!("../../../docs/guide/client.md")]
 struct Clients;
+
+/// Compiles and runs the examples of the guide's page on tokio.
+#[cfg(all(doctest, feature = "tower"))]
+#[doc = include_str!("../../../docs/guide/tokio.md")]
+struct Tokio;
 
 /// Compiles and runs the examples of the guide's page on other runtimes.
 #[cfg(all(doctest, feature = "driver"))]

@@ -21,7 +21,7 @@
 //!
 //! # In scope
 //!
-//! - `http` (feature `http`): the exchanges of a server's connection, one after the other
+//! - `http` (feature `http`): the exchanges of a server's connection, one after the other, and the date of a response
 //! - `ws` (feature `ws`): opening a WebSocket from either end, its messages, its close
 //!
 //! # Out of scope

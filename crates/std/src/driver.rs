@@ -103,6 +103,26 @@ impl<M: StreamMachine, T: Transport> Driver<M, T> {
         }
     }
 
+    /// Waits for what `poll` makes of the engine.
+    #[cfg(any(feature = "http", feature = "ws"))]
+    pub(crate) fn wait_with<R>(
+        &mut self,
+        mut poll: impl FnMut(&mut Engine<M>, &mut AsWire<'_, T>) -> Poll<R>,
+    ) -> Result<R, DriveError<M::Error>> {
+        loop {
+            match poll(&mut self.engine, &mut AsWire(&mut self.transport)) {
+                Poll::Ready(result) => return Ok(result),
+                Poll::Pending => self.park()?,
+            }
+        }
+    }
+
+    /// The machine with what is around it.
+    #[cfg(any(feature = "http", feature = "ws"))]
+    pub(crate) fn engine_mut(&mut self) -> &mut Engine<M> {
+        &mut self.engine
+    }
+
     /// Does everything that is possible without waiting.
     ///
     /// `Pending` means that only readiness ([`interest`](Self::interest)), time ([`deadline`](Self::deadline)), a

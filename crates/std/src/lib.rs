@@ -93,7 +93,7 @@
 
 mod clock;
 mod driver;
-#[cfg(feature = "client")]
+#[cfg(any(feature = "client", feature = "http"))]
 pub mod http;
 pub mod poll;
 mod server;
@@ -101,6 +101,8 @@ mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
 mod transport;
+#[cfg(feature = "ws")]
+pub mod ws;
 
 pub use clock::Clock;
 pub use driver::Driver;

@@ -24,7 +24,7 @@
 //!
 //! # Out of scope
 //!
-//! Protocols. Name resolution beyond the system's.
+//! Protocols: the features `http`, `ws`, `tower` and `client` add the waiting to what other crates know of them. Name resolution beyond the system's.
 //!
 //! # An echo server and its client
 //!

@@ -6,17 +6,18 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use drywire_core::{Buf as _, StreamMachine as _};
 use drywire_driver::DriveError;
 use drywire_http::server::{self, State};
 use drywire_http::{CommandError, Length, PlainResponse, RequestHead, Trailers};
-use drywire_session::http::{Exchanges, Progress};
+use drywire_session::http::{Calendar, Exchanges, Progress};
 #[cfg(feature = "ws")]
 use http::header::CONTENT_LENGTH;
 use http::{Request, Response, StatusCode};
 
-use super::head::{self, Calendar};
+use super::head::{self, Head};
 use super::pipe::{Pipe, Room};
 use super::serve::Handler;
 #[cfg(feature = "ws")]
@@ -64,7 +65,7 @@ pub(super) struct Connection<T> {
     /// The content of the request that is arriving, on its way to the handler.
     content: Option<Arc<Pipe>>,
     read_ahead: usize,
-    calendar: Calendar,
+    calendar: Option<Calendar>,
     shutdown: ShutdownHandle,
     is_asked_to_stop: bool,
 }
@@ -84,7 +85,7 @@ impl<T: Transport + Send + 'static> Connection<T> {
             exchanges: Exchanges::new(),
             content: None,
             read_ahead: config.read_ahead.max(1),
-            calendar: Calendar::new(config.date),
+            calendar: config.date.then(Calendar::new),
             shutdown,
             is_asked_to_stop: false,
         }
@@ -179,7 +180,13 @@ impl<T: Transport + Send + 'static> Connection<T> {
         let (mut parts, body) = response.into_parts();
         let http = self.driver.machine_mut();
         let length = head::length(&mut parts, &body, is_head);
-        http.respond(&self.calendar.date(&parts), length)?;
+        match &mut self.calendar {
+            Some(calendar) => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                http.respond(&calendar.date(now, &Head(&parts)), length)?;
+            }
+            None => http.respond(&Head(&parts), length)?,
+        }
         if !head::has_content(&parts, is_head) || body.is_end_stream() {
             http.finish(None)?;
         } else {

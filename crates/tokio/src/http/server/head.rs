@@ -1,59 +1,21 @@
-//! The head of a response: its length, and its date.
-
-use std::fmt::Write as _;
-use std::time::{SystemTime, UNIX_EPOCH};
+//! The head of a response, and how much content it has.
 
 use drywire_http::{Length, ResponseParts};
 use http::StatusCode;
-use http::header::{CONTENT_LENGTH, DATE};
+use http::header::CONTENT_LENGTH;
 use http::response::Parts;
 use http_body::Body;
 
-/// A response's head, and the date that it lacks.
-pub(super) struct Dated<'a> {
-    parts: &'a Parts,
-    date: Option<&'a str>,
-}
+/// A response's head.
+pub(super) struct Head<'a>(pub(super) &'a Parts);
 
-impl ResponseParts for Dated<'_> {
+impl ResponseParts for Head<'_> {
     fn status(&self) -> u16 {
-        self.parts.status.as_u16()
+        self.0.status.as_u16()
     }
 
     fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let date = self.date.map(|date| (&b"date"[..], date.as_bytes()));
-        let fields = self.parts.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
-        fields.chain(date)
-    }
-}
-
-/// The date as `Date` wants it, written anew when the second has changed.
-#[derive(Debug)]
-pub(super) struct Calendar {
-    is_used: bool,
-    second: u64,
-    text: String,
-}
-
-impl Calendar {
-    pub(super) fn new(is_used: bool) -> Self {
-        Self { is_used, second: 0, text: String::new() }
-    }
-
-    /// The head with a date, unless it has one (RFC 9110, 6.6.1: an origin server with a clock sends one).
-    pub(super) fn date<'a>(&'a mut self, parts: &'a Parts) -> Dated<'a> {
-        if !self.is_used || parts.headers.contains_key(DATE) {
-            return Dated { parts, date: None };
-        }
-        let now = SystemTime::now();
-        let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        if second != self.second || self.text.is_empty() {
-            self.second = second;
-            self.text.clear();
-            // Writing to a string does not fail.
-            let _ = write!(self.text, "{}", httpdate::HttpDate::from(now));
-        }
-        Dated { parts, date: Some(&self.text) }
+        self.0.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
     }
 }
 

@@ -1,11 +1,15 @@
 //! The exchanges of a server's connection.
 
+mod date;
+
 use std::task::{Poll, ready};
 
 use drywire_core::Bytes;
 use drywire_driver::{DriveError, Engine, Turn, Wire};
 use drywire_http::server::{Connection, Event};
 use drywire_http::{Error, RequestHead, Trailers};
+
+pub use date::{Calendar, Dated};
 
 /// What brings a server's connection forward.
 #[derive(Clone, Debug, PartialEq, Eq)]
