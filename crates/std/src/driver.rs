@@ -68,7 +68,7 @@ impl<M: StreamMachine, T: Transport> Driver<M, T> {
         self.transport.now()
     }
 
-    /// A waker that makes [`next_turn`](Self::next_turn) return [`Turn::Woken`], the running one or the next. Any
+    /// A waker that makes [`next_turn`](Self::next_turn) return [`Turn::Woken`](crate::Turn::Woken), the running one or the next. Any
     /// thread may use it; several wakes before a turn count as one.
     pub fn waker(&self) -> Waker {
         self.transport.waker()
