@@ -52,7 +52,10 @@ pub(crate) struct Arguments {
 /// The implementations of an echo server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Side {
+    /// drywire on tokio.
     Drywire,
+    /// drywire on a readiness loop.
+    Poll,
     Fastwebsockets,
     TokioTungstenite,
 }

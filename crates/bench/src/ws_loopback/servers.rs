@@ -1,4 +1,4 @@
-//! The echo servers, each on one thread of tokio. The opening handshake is left out on both ends: it is not what is measured.
+//! The echo servers, each on one thread, of tokio but for `poll`. The opening handshake is left out on both ends: it is not what is measured.
 
 use std::io::{self, Read as _};
 use std::net::Ipv4Addr;
@@ -18,6 +18,9 @@ pub(super) fn run(side: Side) {
         let _ = io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(0);
     });
+    if side == Side::Poll {
+        return on_poll();
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
@@ -27,7 +30,7 @@ pub(super) fn run(side: Side) {
             stream.set_nodelay(true).expect("a TCP socket");
             // As fastwebsockets' own example does it; the others would only lose without.
             match side {
-                Side::Drywire => drop(tokio::spawn(unconstrained(drywire(stream)))),
+                Side::Drywire | Side::Poll => drop(tokio::spawn(unconstrained(drywire(stream)))),
                 Side::Fastwebsockets => drop(tokio::spawn(unconstrained(fastwebsockets(stream)))),
                 Side::TokioTungstenite => drop(tokio::spawn(unconstrained(tokio_tungstenite(stream)))),
             }
@@ -35,11 +38,16 @@ pub(super) fn run(side: Side) {
     });
 }
 
+/// drywire on its readiness loop, which is one thread as well.
+fn on_poll() {
+    let server = drywire_std::poll::Server::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    println!("{}", server.local_addr());
+    server.run(|incoming| Echo::new(incoming.now), |_, _| {}).expect("a poller");
+}
+
 async fn drywire(stream: TcpStream) {
     let transport = TcpTransport::new(stream);
-    let queue = SendQueue::new(64 * 1024);
-    let ws = Connection::new(transport.now(), Role::Server, Config::default(), &Seed::from(0), queue);
-    let mut driver = Driver::new(Echo { ws, held: None }, transport);
+    let mut driver = Driver::new(Echo::new(transport.now()), transport);
     while let Ok(Some(_)) = driver.next_event().await {}
 }
 
@@ -50,6 +58,11 @@ struct Echo {
 }
 
 impl Echo {
+    fn new(now: Instant) -> Self {
+        let queue = SendQueue::new(64 * 1024);
+        Self { ws: Connection::new(now, Role::Server, Config::default(), &Seed::from(0), queue), held: None }
+    }
+
     /// Whether there is no message that waits.
     fn send_held(&mut self) -> bool {
         // Any other refusal means that the connection is closing, and `poll_event` tells that.
