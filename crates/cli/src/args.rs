@@ -73,6 +73,8 @@ pub(crate) struct Serve {
     pub(crate) runtime: Runtime,
     #[command(flatten)]
     pub(crate) link: Link,
+    #[command(flatten)]
+    pub(crate) security: Security,
     /// Let pages of this origin, such as `https://app.example`, use the server too, or of any (*); repeat it for more.
     #[arg(long = "allow-origin", value_name = "ORIGIN")]
     pub(crate) allowed_origins: Vec<String>,
@@ -82,6 +84,30 @@ pub(crate) struct Serve {
     /// Do not log requests.
     #[arg(long)]
     pub(crate) quiet: bool,
+}
+
+/// How a site is served by TLS.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Security {
+    /// Serve HTTPS with a certificate that is made on the spot and that nobody trusts by itself.
+    #[arg(long, value_enum, conflicts_with_all = ["cert", "key"])]
+    pub(crate) tls: Option<Tls>,
+    /// Serve HTTPS with the certificate in this PEM file, those that vouch for it behind it.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(crate) cert: Option<PathBuf>,
+    /// The private key of --cert, a PEM file.
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
+    /// Serve only clients with a certificate that one of those in this PEM file vouches for.
+    #[arg(long = "client-ca", value_name = "FILE")]
+    pub(crate) client_ca: Option<PathBuf>,
+}
+
+/// Where a certificate comes from that is in no file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Tls {
+    /// Made for localhost and the address that is listened on; it vouches for itself.
+    SelfSigned,
 }
 
 /// An address of ours on the device, and how many bits of it the whole link shares.

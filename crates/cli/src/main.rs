@@ -97,6 +97,9 @@ mod tests {
             &["drywire", "serve", "--runtime", "other"],
             &["drywire", "serve", "--listen", "nowhere"],
             &["drywire", "serve", "--tun-address", "10.0.0.1/33"],
+            &["drywire", "serve", "--tls", "unknown"],
+            &["drywire", "serve", "--cert", "a.pem"],
+            &["drywire", "serve", "--tls", "self-signed", "--cert", "a.pem", "--key", "a.pem"],
             &["drywire", "get"],
             &["drywire", "tour", "--loss", "99"],
         ] {

@@ -77,7 +77,7 @@ impl Session {
     /// leaves together with it.
     pub(crate) fn handshake(&mut self, inner: &mut impl Wire) -> Poll<io::Result<()>> {
         while self.tls.is_handshaking() {
-            if self.incoming.is_finished() || self.peer_closed {
+            if self.incoming.is_finished() {
                 return Poll::Ready(Err(Error::EndedInHandshake.into()));
             }
             ready!(self.advance(inner, RECORD))?;
@@ -98,7 +98,10 @@ impl Session {
                 self.broken = Some(error);
             }
             match inner.read_buf(&mut self.incoming, max.max(RECORD)) {
-                Poll::Ready(Ok(0)) => self.incoming.finish(),
+                Poll::Ready(Ok(0)) => {
+                    self.incoming.finish();
+                    self.to_drain = 0;
+                }
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => return Poll::Ready(Ok(())),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -145,7 +148,19 @@ impl Session {
     fn give_up(&mut self, inner: &mut impl Wire) -> Poll<io::Result<()>> {
         // Where the alert cannot be written, the failure is still the reason.
         let _ = ready!(self.push(inner));
+        self.drain(inner);
         let failure = self.failure.clone();
         Poll::Ready(failure.map_or(Ok(()), |failure| Err(failure.into())))
+    }
+
+    /// Reads what has come and nobody wants. A socket that is closed with unread input sends a reset, and that destroys an
+    /// alert which the peer has not read.
+    fn drain(&mut self, inner: &mut impl Wire) {
+        while self.to_drain > 0 {
+            match inner.read(&mut [0; 4096]) {
+                Poll::Ready(Ok(n)) if n > 0 => self.to_drain = self.to_drain.saturating_sub(n),
+                _ => self.to_drain = 0,
+            }
+        }
     }
 }

@@ -9,6 +9,9 @@ use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerCon
 
 use crate::{Error, TlsWire};
 
+/// Twice what a kernel's receive buffer commonly holds.
+const DRAIN: usize = 256 * 1024;
+
 /// The TLS of one connection: rustls, and what is between it and the wire.
 ///
 /// It does no I/O by itself. [`wire`](Self::wire) lays it over another wire for as long as that lives, which is one
@@ -38,6 +41,8 @@ pub struct Session {
     pub(crate) unflushed: bool,
     /// Why nothing more is received. Told once the alert is written.
     pub(crate) failure: Option<Error>,
+    /// How many bytes a failure reads, at most, before it is told.
+    pub(crate) to_drain: usize,
     /// The error of a write that nobody asked for, until a read tells it.
     pub(crate) broken: Option<std::io::Error>,
 }
@@ -75,6 +80,7 @@ impl Session {
             sending: Sending::Open,
             unflushed: false,
             failure: None,
+            to_drain: DRAIN,
             broken: None,
         }
     }

@@ -39,6 +39,11 @@ impl Roots {
         }
         Ok(Self(store))
     }
+
+    /// As rustls has them, for a configuration of one's own.
+    pub fn into_store(self) -> RootCertStore {
+        self.0
+    }
 }
 
 /// A certificate with those that vouch for it, and its private key.

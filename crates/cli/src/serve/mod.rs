@@ -1,6 +1,7 @@
 //! `drywire serve`.
 
 mod poll;
+mod secure;
 mod tasks;
 mod threads;
 #[cfg(target_os = "linux")]
@@ -15,6 +16,7 @@ use drywire::driver::{Served, ServerConfig, Turn, TurnResult};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use self::secure::Secure;
 use crate::Failure;
 use crate::args::{Runtime, Serve};
 use crate::link;
@@ -29,11 +31,13 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
     if !args.allowed_origins.is_empty() {
         site.allow(args.allowed_origins.clone());
     }
+    let secure = Secure::of(&args.security, listen)?;
     match args.runtime {
+        Runtime::Tun if secure.is_some() => Err(Failure::usage("--runtime tun speaks no TLS")),
         Runtime::Tokio | Runtime::Std | Runtime::Poll if args.link.is_given() => Err(link::without_tun()),
-        Runtime::Tokio => tasks::run(listen, limits(args), site, log),
-        Runtime::Std => threads::run(listen, limits(args), site, log),
-        Runtime::Poll => poll::run(listen, limits(args), &site, log),
+        Runtime::Tokio => tasks::run(listen, limits(args), site, secure, log),
+        Runtime::Std => threads::run(listen, limits(args), site, secure, log),
+        Runtime::Poll => poll::run(listen, limits(args), &site, secure.as_ref(), log),
         #[cfg(target_os = "linux")]
         Runtime::Tun => tun::run(args, &site, log),
         #[cfg(not(target_os = "linux"))]
@@ -92,9 +96,10 @@ fn on_turn(served: &mut Served<'_, Session>, turn: TurnResult<Session>, log: Log
 }
 
 /// The first line of standard output.
-fn announce(address: SocketAddr) -> Result<(), Failure> {
+fn announce(address: SocketAddr, is_secure: bool) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "listening on http://{address}").and_then(|()| out.flush()).map_err(Failure::failed)
+    let scheme = if is_secure { "https" } else { "http" };
+    writeln!(out, "listening on {scheme}://{address}").and_then(|()| out.flush()).map_err(Failure::failed)
 }
 
 fn cannot_listen(address: SocketAddr, error: &dyn std::fmt::Display) -> Failure {

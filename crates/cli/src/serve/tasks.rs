@@ -4,27 +4,47 @@ use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use drywire::driver::ServerConfig;
-use drywire::tokio::{Driver, Server, ShutdownHandle, TcpTransport, Turn};
+use drywire::tokio::{Driver, Server, ShutdownHandle, TlsTransport, Transport, Turn};
 
+use super::secure::Secure;
 use super::{Log, announce, at_signal, cannot_listen};
 use crate::Failure;
 use crate::pulse::Pulse;
 use crate::site::{Calendar, Session, Site};
 
-pub(super) fn run(listen: SocketAddr, limits: ServerConfig, site: Site, log: Log) -> Result<(), Failure> {
+pub(super) fn run(
+    listen: SocketAddr,
+    limits: ServerConfig,
+    site: Site,
+    secure: Option<Secure>,
+    log: Log,
+) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
     runtime.block_on(async {
         let server = Server::bind(listen).await.map_err(|error| cannot_listen(listen, &error))?.with_config(limits);
         let shutdown = server.shutdown_handle();
         at_signal(move || shutdown.shutdown())?;
-        announce(server.local_addr())?;
-        let handler = move |transport, peer, shutdown| connection(site.clone(), transport, peer, shutdown, log);
+        announce(server.local_addr(), secure.is_some())?;
+        let handler = move |tcp, peer, shutdown| {
+            let (site, secure) = (site.clone(), secure.clone());
+            async move {
+                match secure {
+                    None => connection(site, tcp, peer, shutdown, log).await,
+                    Some(secure) => match TlsTransport::server(tcp, secure.config()) {
+                        Ok(tls) => {
+                            connection(site, tls.with_plain_answer(secure.plain_answer()), peer, shutdown, log).await;
+                        }
+                        Err(error) => log.failed(peer, &error),
+                    },
+                }
+            }
+        };
         server.run(handler).await.map(drop).map_err(Failure::failed)
     })
 }
 
-async fn connection(site: Site, transport: TcpTransport, peer: SocketAddr, shutdown: ShutdownHandle, log: Log) {
-    let now = transport.now();
+async fn connection<T: Transport>(site: Site, transport: T, peer: SocketAddr, shutdown: ShutdownHandle, log: Log) {
+    let now = transport.clock().now();
     let calendar = Calendar::new(now, SystemTime::now());
     let pulse = Pulse::default();
     let mut driver = Driver::new(Session::new(now, site, calendar, pulse.waker()), transport);

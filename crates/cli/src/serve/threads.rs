@@ -4,21 +4,35 @@ use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use drywire::driver::ServerConfig;
-use drywire::std::{Driver, Server, TcpTransport, Transport as _, Turn};
+use drywire::std::{Driver, Server, TlsTransport, Transport, Turn};
 
+use super::secure::Secure;
 use super::{Log, announce, at_signal, cannot_listen};
 use crate::Failure;
 use crate::site::{Calendar, Session, Site};
 
-pub(super) fn run(listen: SocketAddr, limits: ServerConfig, site: Site, log: Log) -> Result<(), Failure> {
+pub(super) fn run(
+    listen: SocketAddr,
+    limits: ServerConfig,
+    site: Site,
+    secure: Option<Secure>,
+    log: Log,
+) -> Result<(), Failure> {
     let server = Server::bind(listen).map_err(|error| cannot_listen(listen, &error))?.with_config(limits);
     let shutdown = server.shutdown_handle();
     at_signal(move || shutdown.shutdown())?;
-    announce(server.local_addr())?;
-    server.run(move |transport, peer| connection(&site, transport, peer, log)).map(drop).map_err(Failure::failed)
+    announce(server.local_addr(), secure.is_some())?;
+    let handler = move |tcp, peer| match &secure {
+        None => connection(&site, tcp, peer, log),
+        Some(secure) => match TlsTransport::server(tcp, secure.config()) {
+            Ok(tls) => connection(&site, tls.with_plain_answer(secure.plain_answer()), peer, log),
+            Err(error) => log.failed(peer, &error),
+        },
+    };
+    server.run(handler).map(drop).map_err(Failure::failed)
 }
 
-fn connection(site: &Site, transport: TcpTransport, peer: SocketAddr, log: Log) {
+fn connection<T: Transport>(site: &Site, transport: T, peer: SocketAddr, log: Log) {
     let now = transport.now();
     let calendar = Calendar::new(now, SystemTime::now());
     let session = Session::new(now, site.clone(), calendar, transport.waker());

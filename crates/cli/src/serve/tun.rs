@@ -20,7 +20,7 @@ pub(super) fn run(args: &Serve, site: &Site, log: Log) -> Result<(), Failure> {
     let all = addresses.iter().map(|at| SocketAddr::new(at.address, 80)).collect();
     for address in args.listen.map_or(all, |listen| vec![listen]) {
         server.listen(address, ListenerConfig::default()).map_err(|error| cannot_listen(address, &error))?;
-        announce(address)?;
+        announce(address, false)?;
     }
     if !log.quiet {
         for (neighbour, prefix) in addresses.iter().filter_map(|at| Some((at.neighbour()?, at.prefix))) {

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use drywire_tls::server::ClientCertificates;
 use drywire_tls::{ClientConfig, Identity, Roots, ServerConfig, client, server};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 /// The server's name.
 pub const NAME: &str = "server.example";
@@ -13,8 +13,9 @@ pub const NAME: &str = "server.example";
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    pub fn new() -> Self {
+    pub fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
@@ -35,7 +36,7 @@ impl Authority {
     }
 }
 
-static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
+static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| Authority::new("the authority"));
 static SERVER: LazyLock<Identity> = LazyLock::new(|| AUTHORITY.identity(&[NAME, "127.0.0.1"]));
 
 /// The authority that both sides trust.
