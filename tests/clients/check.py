@@ -30,6 +30,7 @@ import hostile
 import load
 import peers  # noqa: F401, whose checks join the list
 import sockets  # noqa: F401, likewise
+import tls
 from harness import CHECKS, COMPRESSED, HERE, LIMIT, OPTIONS, Server, Skip, check, curl, equal, expect, program, rest, status, until
 
 # curl
@@ -569,6 +570,9 @@ def main():
         # On threads, each connection would have one.
         if OPTIONS.only in "websocket_crowd" and runtime != "std":
             run(f"{runtime}: websocket_crowd", lambda: crowd.websockets(runtime))
+        for function in tls.TLS_CHECKS:
+            if OPTIONS.only in function.__name__:
+                run(f"{runtime}: {function.__name__}", lambda function=function: function(runtime))
         if OPTIONS.only in "hostile":
             run(f"{runtime}: hostile", lambda: hostile.check(runtime))
     print(f"{passed} passed, {failed} failed, {skipped} skipped")

@@ -45,11 +45,11 @@ class Server:
             [binary, "serve", "--listen", "127.0.0.1:0", "--runtime", runtime, *more],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         first = self.process.stdout.readline()
-        match = re.fullmatch(r"listening on http://(127\.0\.0\.1):(\d+)\n", first)
+        match = re.fullmatch(r"listening on http(s?)://(127\.0\.0\.1):(\d+)\n", first)
         expect(match, f"first line {first!r}")
-        self.host, self.port = match[1], int(match[2])
-        self.url = f"http://{self.host}:{self.port}"
-        self.ws = f"ws://{self.host}:{self.port}"
+        self.host, self.port = match[2], int(match[3])
+        self.url = f"http{match[1]}://{self.host}:{self.port}"
+        self.ws = f"ws{match[1]}://{self.host}:{self.port}"
         self.log = []
         self.reader = threading.Thread(target=lambda: self.log.extend(self.process.stderr), daemon=True)
         self.reader.start()

@@ -109,6 +109,11 @@ struct Guide;
 #[doc = include_str!("../../../docs/guide/client.md")]
 struct Clients;
 
+/// Compiles and runs the examples of the guide's page on TLS.
+#[cfg(all(doctest, feature = "self-signed", feature = "std"))]
+#[doc = include_str!("../../../docs/guide/tls.md")]
+struct Encryption;
+
 /// Compiles and runs the examples of the guide's page on tokio.
 #[cfg(all(doctest, feature = "tower"))]
 #[doc = include_str!("../../../docs/guide/tokio.md")]

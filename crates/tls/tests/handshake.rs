@@ -12,7 +12,7 @@ use drywire_tls::rustls::{
     SupportedProtocolVersion, crypto,
 };
 use drywire_tls::server::ClientCertificates;
-use drywire_tls::{ConfigError, Error, Identity, Roots, Session, client, server};
+use drywire_tls::{ConfigError, Error, Identity, Roots, client, server};
 use rcgen::CertificateParams;
 use shared::{
     Authority, Exchange, Link, NAME, Outcome, Scene, Side, client_config, client_identity, roots, server_config,
