@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -131,10 +132,43 @@ impl FromStr for TunAddress {
     }
 }
 
+/// How a client reaches a server on the kernel's TCP.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Access {
+    /// Go through this proxy, whatever the environment says (`http_proxy` and its like); '' for none.
+    #[arg(long, value_name = "URL")]
+    pub(crate) proxy: Option<String>,
+    /// Authenticate by user and password.
+    #[arg(short = 'u', long = "user", value_name = "USER:PASSWORD")]
+    pub(crate) user: Option<String>,
+    /// Keep the hosts that want TLS in this file, which is made if it is not there. The format is curl's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) hsts: Option<PathBuf>,
+    /// How long a connection may take, such as 2 or 0.5 [default: 30].
+    #[arg(long = "connect-timeout", value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) connect_timeout: Option<Duration>,
+}
+
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| "not a number of seconds")
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Get {
     /// An http:// URL.
     pub(crate) url: String,
+    /// Follow redirects.
+    #[arg(short = 'L', long = "location")]
+    pub(crate) location: bool,
+    /// With --location, how many redirects at most.
+    #[arg(long = "max-redirects", value_name = "NUMBER", default_value_t = 10, requires = "location")]
+    pub(crate) max_redirects: usize,
+    /// How long the whole exchange may take, such as 10 or 0.5 [default: no limit].
+    #[arg(long = "max-time", value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) max_time: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) access: Access,
     /// The request's method (GET, or POST with --data).
     #[arg(short = 'X', long = "request", value_name = "METHOD")]
     pub(crate) method: Option<String>,
@@ -160,6 +194,8 @@ pub(crate) struct Get {
 pub(crate) struct Ws {
     /// A ws:// URL.
     pub(crate) url: String,
+    #[command(flatten)]
+    pub(crate) access: Access,
     /// A sub-protocol to offer; repeat it for more, the preferred one first.
     #[arg(long = "protocol", value_name = "NAME")]
     pub(crate) protocols: Vec<String>,

@@ -50,8 +50,8 @@ fn main() -> ExitCode {
     };
     let result = match args.command {
         Command::Serve(args) => serve::run(&args),
-        Command::Get(args) => client::get::run(args),
-        Command::Ws(args) => client::ws::run(args),
+        Command::Get(args) => client::get::run(&args),
+        Command::Ws(args) => client::ws::run(&args),
         Command::Tour(args) => tour::run(&args),
     };
     match result {

@@ -1,5 +1,6 @@
 //! The clients: what they have in common, whatever the protocol and the runtime.
 
+mod access;
 pub(crate) mod get;
 mod run;
 pub(crate) mod ws;

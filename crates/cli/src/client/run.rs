@@ -2,52 +2,71 @@
 
 #[cfg(target_os = "linux")]
 use std::net::{SocketAddr, ToSocketAddrs as _};
+#[cfg(target_os = "linux")]
 use std::time::Duration;
 
 use drywire::StreamMachine;
 
-use super::{Application, Destination};
-use crate::args::{Link, Runtime};
+use super::{Application, Destination, access};
+use crate::args::{Link, Runtime, Ws};
 use crate::pulse::Pulse;
 use crate::{Failure, link};
 
-/// How long a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Connects, and drives `machine` until it or the application ends.
+/// Connects to a URL, and drives `machine` until it or the application ends.
 pub(crate) fn run<M: StreamMachine>(
-    runtime: Runtime,
+    args: &Ws,
+    destination: &Destination,
+    machine: M,
+    application: impl Application<M>,
+) -> Result<(), Failure> {
+    match args.runtime {
+        Runtime::Tokio | Runtime::Std | Runtime::Poll if args.link.is_given() => Err(link::without_tun()),
+        Runtime::Poll => Err(for_servers()),
+        Runtime::Std => on_std(args, machine, application),
+        Runtime::Tokio => {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+            runtime.block_on(on_tokio(args, machine, application))
+        }
+        Runtime::Tun => {
+            args.access.check_without_kernel()?;
+            past_the_kernel(&args.link, destination, machine, application)
+        }
+    }
+}
+
+/// Clients have no readiness loop.
+pub(crate) fn for_servers() -> Failure {
+    Failure::usage("--runtime poll is for servers")
+}
+
+/// The same on our own TCP.
+#[cfg(target_os = "linux")]
+pub(crate) fn past_the_kernel<M: StreamMachine>(
     link: &Link,
     destination: &Destination,
     machine: M,
     application: impl Application<M>,
 ) -> Result<(), Failure> {
-    match runtime {
-        Runtime::Tokio | Runtime::Std | Runtime::Poll if link.is_given() => Err(link::without_tun()),
-        Runtime::Poll => Err(Failure::usage("--runtime poll is for servers")),
-        Runtime::Std => on_std(destination, machine, application),
-        Runtime::Tokio => {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
-            runtime.block_on(on_tokio(destination, machine, application))
-        }
-        #[cfg(target_os = "linux")]
-        Runtime::Tun => on_tun(link, destination, machine, application),
-        #[cfg(not(target_os = "linux"))]
-        Runtime::Tun => Err(link::without_linux()),
-    }
+    on_tun(link, destination, machine, application)
 }
 
-fn on_std<M: StreamMachine>(
-    destination: &Destination,
-    machine: M,
-    mut application: impl Application<M>,
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn past_the_kernel<M: StreamMachine>(
+    _: &Link,
+    _: &Destination,
+    _: M,
+    _: impl Application<M>,
 ) -> Result<(), Failure> {
-    use drywire::std::{Driver, TcpTransport, Turn};
+    Err(link::without_linux())
+}
 
-    let address = (&*destination.host, destination.port);
-    let transport =
-        TcpTransport::connect(address, Some(CONNECT_TIMEOUT)).map_err(|error| cannot_connect(destination, &error))?;
+fn on_std<M: StreamMachine>(args: &Ws, machine: M, mut application: impl Application<M>) -> Result<(), Failure> {
+    use drywire::std::http::Client;
+    use drywire::std::{Driver, Turn};
+
+    let client = Client::new(args.access.config()?);
+    let transport = client.connect(&args.url).map_err(access::failure)?;
     let mut driver = Driver::new(machine, transport);
     application.start(driver.waker());
     loop {
@@ -67,16 +86,15 @@ fn on_std<M: StreamMachine>(
 }
 
 async fn on_tokio<M: StreamMachine>(
-    destination: &Destination,
+    args: &Ws,
     machine: M,
     mut application: impl Application<M>,
 ) -> Result<(), Failure> {
-    use drywire::tokio::{Driver, TcpTransport, Turn};
+    use drywire::tokio::http::Client;
+    use drywire::tokio::{Driver, Turn};
 
-    let address = (&*destination.host, destination.port);
-    let transport = TcpTransport::connect(address, Some(CONNECT_TIMEOUT))
-        .await
-        .map_err(|error| cannot_connect(destination, &error))?;
+    let client = Client::new(args.access.config()?);
+    let transport = client.connect(&args.url).await.map_err(access::failure)?;
     let mut driver = Driver::new(machine, transport);
     let pulse = Pulse::default();
     application.start(pulse.waker());
@@ -159,6 +177,7 @@ fn on_tun<M: StreamMachine>(
     result
 }
 
+#[cfg(target_os = "linux")]
 fn cannot_connect(destination: &Destination, error: &dyn std::fmt::Display) -> Failure {
     Failure::failed(format_args!("cannot connect to {}: {error}", destination.authority))
 }

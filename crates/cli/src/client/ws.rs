@@ -21,19 +21,22 @@ use crate::{Failure, seed};
 /// How many lines are read ahead of the network.
 const LINES_AHEAD: usize = 64;
 
-pub(crate) fn run(args: Ws) -> Result<(), Failure> {
+pub(crate) fn run(args: &Ws) -> Result<(), Failure> {
     let destination = Destination::of(&args.url, "ws")?;
     let fields = args.fields.iter().map(|field| Field::of(field)).collect::<Result<Vec<_>, _>>()?;
+    let authorization = args.access.authorization()?;
+    let mut defaults = vec![("User-Agent", USER_AGENT)];
+    defaults.extend(authorization.as_deref().map(|value| ("Authorization", value)));
     let offer = Offer {
-        protocols: args.protocols,
-        origin: args.origin,
+        protocols: args.protocols.clone(),
+        origin: args.origin.clone(),
         deflate: Some(Parameters::default()),
-        fields: Field::over(&[("User-Agent", USER_AGENT)], &fields),
+        fields: Field::over(&defaults, &fields),
         ..Offer::new(&*destination.authority, &*destination.target)
     };
     let machine = Client::new(Instant::ORIGIN, offer, Config::default(), &seed()?)
         .map_err(|error| Failure::usage(format_args!("the request cannot be sent: {error}")))?;
-    run::run(args.runtime, &args.link, &destination, Conversation { client: machine, close_at: None }, Talk::default())
+    run::run(args, &destination, Conversation { client: machine, close_at: None }, Talk::default())
 }
 
 /// A client that closes once the answers to what it sent have come: when nothing has arrived for a while.
