@@ -6,7 +6,7 @@
 mod shared;
 
 use std::io::Read as _;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use drywire_http::Length;
 use drywire_std::http::Client;
 use drywire_std::http::client::{Content, Response, load_hsts, save_hsts};
 use shared::scenarios::{Answer, Pieces, Subject, all_scenarios};
+use shared::secure::{Secure, secure_scenarios};
 use shared::server::{Server, script};
 
 impl Subject for Client {
@@ -49,7 +50,14 @@ fn answer(mut response: Response) -> Result<Answer, Error> {
     Ok(Answer { status: response.status(), url: response.url().to_string(), content, trailers })
 }
 
+impl Secure for Client {
+    fn with_tls(config: Config, tls: Arc<drywire_tls::ClientConfig>) -> Self {
+        Self::with_tls(config, tls)
+    }
+}
+
 all_scenarios!(Client);
+secure_scenarios!(Client);
 
 /// Between the two requests the server has closed, and told so: even what must not be sent twice gets through.
 #[test]

@@ -5,6 +5,7 @@ mod shared;
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use drywire_http::Length;
 use drywire_tokio::http::Client;
 use drywire_tokio::http::client::{Content, Response, load_hsts, save_hsts};
 use shared::scenarios::{Answer, Pieces, Subject, all_scenarios};
+use shared::secure::{Secure, secure_scenarios};
 use shared::server::{Server, script};
 use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
@@ -80,7 +82,15 @@ impl AsyncRead for Sluggish {
     }
 }
 
+impl Secure for Twin {
+    fn with_tls(config: Config, tls: Arc<drywire_tls::ClientConfig>) -> Self {
+        let runtime = runtime();
+        Self { client: runtime.block_on(async { Client::with_tls(config, tls) }), runtime }
+    }
+}
+
 all_scenarios!(Twin);
+secure_scenarios!(Twin);
 
 /// With one connection allowed, the second request waits for the first one's response to be read.
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use drywire::client::{Config, Request, Seen, Trace};
 use drywire::http::client::{self, Connection, Event};
-use drywire::http::{Length, PlainRequest, ResponseHead};
+use drywire::http::{Length, PlainRequest, ResponseHead, Trailers};
 use drywire::{Buf as _, Bytes, Instant, StreamMachine as _};
 
 use super::{Application, Destination, Field, USER_AGENT, access, run};
@@ -56,13 +56,13 @@ fn through_the_kernel(args: &Get, fields: &[(String, String)], content: Bytes) -
     }
     let request = request.with_content(content);
     let mut out = output(args)?;
-    let hsts = if args.runtime == Runtime::Std {
+    let (hsts, trailers) = if args.runtime == Runtime::Std {
         let client = drywire::std::http::Client::new(config.clone());
         let mut response = client.send(request).map_err(access::failure)?;
         while let Some(piece) = response.chunk().map_err(access::failure)? {
             out.write_all(&piece).map_err(cannot_write)?;
         }
-        client.hsts()
+        (client.hsts(), response.trailers().clone())
     } else {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
         runtime.block_on(async {
@@ -71,10 +71,11 @@ fn through_the_kernel(args: &Get, fields: &[(String, String)], content: Bytes) -
             while let Some(piece) = response.chunk().await.map_err(access::failure)? {
                 out.write_all(&piece).map_err(cannot_write)?;
             }
-            Ok(client.hsts())
+            Ok((client.hsts(), response.trailers().clone()))
         })?
     };
     out.flush().map_err(cannot_write)?;
+    show_trailers(args.verbose, &trailers);
     args.access.keep(&config, &hsts)
 }
 
@@ -170,9 +171,7 @@ impl Application<Connection> for Fetch {
             Event::Content(content) => self.out.write_all(&content).map_err(cannot_write)?,
             Event::End(trailers) => {
                 self.out.flush().map_err(cannot_write)?;
-                if self.verbose && !trailers.is_empty() {
-                    show('<', &trailers.to_string());
-                }
+                show_trailers(self.verbose, &trailers);
                 return Ok(ControlFlow::Break(()));
             }
             // The response has ended before.
@@ -185,6 +184,12 @@ impl Application<Connection> for Fetch {
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]
 fn cannot_write(error: io::Error) -> Failure {
     Failure::failed(format_args!("cannot write the content: {error}"))
+}
+
+fn show_trailers(verbose: bool, trailers: &Trailers) {
+    if verbose && !trailers.is_empty() {
+        show('<', &trailers.to_string());
+    }
 }
 
 /// Shows a head or a trailer section on standard error, each line behind a mark.

@@ -8,4 +8,5 @@
 )]
 
 pub mod scenarios;
+pub mod secure;
 pub mod server;

@@ -130,6 +130,12 @@ impl Peer {
         }
     }
 
+    /// The connection, for a server of another kind. What was read ahead would be lost, and there is nothing.
+    pub fn into_stream(self) -> TcpStream {
+        assert!(self.stream.buffer().is_empty());
+        self.stream.into_inner()
+    }
+
     /// Ends with a reset when the script ends.
     pub fn reset(&mut self) {
         SockRef::from(self.stream.get_ref()).set_linger(Some(Duration::ZERO)).unwrap();

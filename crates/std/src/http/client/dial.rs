@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs as _};
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 
@@ -98,8 +100,35 @@ impl Client {
         }
     }
 
-    #[expect(clippy::unused_self, clippy::needless_pass_by_value, reason = "TLS will need it")]
+    #[cfg(not(feature = "tls"))]
+    #[expect(clippy::unused_self, clippy::needless_pass_by_value, reason = "as with TLS")]
     fn secure(&self, _: &Dial, host: Host, _: Link) -> Result<Option<Link>, Error> {
         Err(Error::NoTls { host: host.to_string() })
     }
+
+    /// TLS over `below`. `None`: the time is up.
+    #[cfg(feature = "tls")]
+    #[expect(clippy::needless_pass_by_value, reason = "the name that was asked for")]
+    fn secure(&self, dial: &Dial, host: Host, below: Link) -> Result<Option<Link>, Error> {
+        let Some(config) = &self.inner.tls else { return Err(Error::NoTls { host: host.to_string() }) };
+        let failed = |error| Error::Tls { host: host.to_string(), error: Arc::new(error) };
+        let name = server_name(&host).map_err(failed)?;
+        let tls = crate::TlsTransport::client(below, Arc::clone(config), name);
+        let mut tls = tls.map_err(|error| failed(io::Error::other(error)))?;
+        match tls.handshake(Some(dial.deadline())) {
+            Ok(()) => Ok(Some(Box::new(tls))),
+            Err(_) if dial.deadline() <= self.now() => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+/// The name that the server's certificate has to be for.
+#[cfg(feature = "tls")]
+fn server_name(host: &Host) -> io::Result<drywire_tls::ServerName<'static>> {
+    let name = match host {
+        Host::Ipv6(address) => address.to_string(),
+        host => host.to_string(),
+    };
+    name.try_into().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
 }

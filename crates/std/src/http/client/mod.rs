@@ -64,6 +64,8 @@ pub struct Client {
 struct Inner {
     shared: Mutex<Shared<Connection>>,
     clock: Clock,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<drywire_tls::ClientConfig>>,
 }
 
 impl Default for Client {
@@ -77,6 +79,12 @@ impl Client {
     /// A client that only speaks plain HTTP.
     pub fn new(config: Config) -> Self {
         Self { inner: Arc::new(Inner::new(config)) }
+    }
+
+    /// A client that also speaks TLS. The configuration holds what resumes sessions, so clients may share it.
+    #[cfg(feature = "tls")]
+    pub fn with_tls(config: Config, tls: Arc<drywire_tls::ClientConfig>) -> Self {
+        Self { inner: Arc::new(Inner { tls: Some(tls), ..Inner::new(config) }) }
     }
 
     /// Asks for a URL, and waits for the head of the response.
@@ -140,7 +148,12 @@ impl Client {
 impl Inner {
     fn new(config: Config) -> Self {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { shared: Mutex::new(Shared::new(config, UnixTime(since_1970.as_secs()))), clock: Clock::new() }
+        Self {
+            shared: Mutex::new(Shared::new(config, UnixTime(since_1970.as_secs()))),
+            clock: Clock::new(),
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
     }
 }
 

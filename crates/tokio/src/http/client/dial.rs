@@ -3,6 +3,8 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use drywire_client::dial::{Action, Dial};
@@ -70,10 +72,36 @@ impl Client {
         }
     }
 
-    #[expect(clippy::unused_async, reason = "TLS will wait")]
+    #[cfg(not(feature = "tls"))]
+    #[expect(clippy::unused_async, reason = "as with TLS")]
     async fn secure(&self, _: &Dial, host: Host, _: Link) -> Result<Option<Link>, Error> {
         Err(Error::NoTls { host: host.to_string() })
     }
+
+    /// TLS over `below`. `None`: the time is up.
+    #[cfg(feature = "tls")]
+    async fn secure(&self, dial: &Dial, host: Host, below: Link) -> Result<Option<Link>, Error> {
+        let Some(config) = &self.inner.tls else { return Err(Error::NoTls { host: host.to_string() }) };
+        let failed = |error| Error::Tls { host: host.to_string(), error: Arc::new(error) };
+        let name = server_name(&host).map_err(failed)?;
+        let tls = crate::TlsTransport::client(below, Arc::clone(config), name);
+        let mut tls = tls.map_err(|error| failed(io::Error::other(error)))?;
+        match until(self.inner.clock, Some(dial.deadline()), tls.handshake()).await {
+            Some(Ok(())) => Ok(Some(Box::new(tls))),
+            Some(Err(error)) => Err(failed(error)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The name that the server's certificate has to be for.
+#[cfg(feature = "tls")]
+fn server_name(host: &Host) -> io::Result<drywire_tls::ServerName<'static>> {
+    let name = match host {
+        Host::Ipv6(address) => address.to_string(),
+        host => host.to_string(),
+    };
+    name.try_into().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
 }
 
 /// Connection attempts that run beside one another. Dropping one gives it up.
