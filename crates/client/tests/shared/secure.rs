@@ -32,7 +32,7 @@ fn serve(transport: TcpTransport, config: Arc<ServerConfig>) {
     let mut target = String::new();
     while let Ok(Some(event)) = driver.next_event() {
         match event {
-            server::Event::Request(head) => target = head.target().to_owned(),
+            server::Event::Request(head) => head.target().clone_into(&mut target),
             server::Event::End(_) => {
                 let fields = [("Strict-Transport-Security", "max-age=1000")];
                 let machine = driver.machine_mut();
