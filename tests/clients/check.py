@@ -26,9 +26,10 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 
 import crowd
+import follow  # noqa: F401, whose checks join the list
 import hostile
 import load
-import peers  # noqa: F401, whose checks join the list
+import peers  # noqa: F401, likewise
 import sockets  # noqa: F401, likewise
 import tls
 from harness import CHECKS, COMPRESSED, HERE, LIMIT, OPTIONS, Server, Skip, check, curl, equal, expect, program, rest, status, until

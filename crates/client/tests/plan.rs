@@ -440,7 +440,7 @@ fn rfc6797_8_a_host_that_asks_for_tls_gets_it_from_then_on() {
 }
 
 #[test]
-fn rfc6797_7_2_a_redirect_to_http_on_a_known_host_is_no_step_down() {
+fn rfc6797_8_3_a_redirect_to_http_on_a_known_host_is_no_step_down() {
     let sts = [("Strict-Transport-Security", "max-age=100"), ("Location", "http://a/y")];
     let mut world = world().answers([head(302, &sts), head(200, &[])]);
     let (_, plan) = world.get("https://a/").unwrap();
