@@ -584,6 +584,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--binary", required=True)
     parser.add_argument("--tunnel", default="none", help="the example tunnel_tokio")
+    parser.add_argument("--axum", default="none", help="the example axum_tokio")
     parser.add_argument("--nginx", default="none")
     parser.add_argument("--node", default="no")
     parser.add_argument("--chromium", default="none")

@@ -168,6 +168,45 @@ def curl_by_connect(server):
 
 
 @check
+def curl_asks_axum(server):
+    del server
+    if OPTIONS.axum == "none":
+        raise Skip("the example was not built")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with running([OPTIONS.axum, f"127.0.0.1:{port}"], port):
+        equal(curl(url + "/hello", url + "/hello/curl"), b"hello, world\nhello, curl\n")
+        head = curl("-I", url + "/hello").lower()
+        expect(b"\r\ncontent-length: 13\r\n" in head and b"\r\ndate: " in head, head)
+        equal(curl("--http1.0", url + "/hello"), b"hello, world\n")
+        equal(curl("-d", "twelve bytes", url + "/length"), b"12\n")
+        # Both ways at once, and far more than the buffers take.
+        data = os.urandom(3_000_000)
+        for how in ([], ["-H", "Transfer-Encoding: chunked"], ["--http1.0"]):
+            back = curl(*how, "--data-binary", "@-", url + "/echo", stdin=data)
+            expect(back == data, f"{how}: {len(back)} bytes")
+        # 100 (Continue) where content is read, and none where there is nobody to read it.
+        expecting = ["-v", "--stderr", "-", "-H", "Expect: 100-continue", "-d", "content"]
+        expect(b"< HTTP/1.1 100 " in curl(*expecting, url + "/length"), "no 100")
+        expect(b"< HTTP/1.1 100 " not in curl(*expecting, url + "/nowhere"), "100 for nobody")
+        equal(status("--data-binary", "@-", url + "/length", stdin=b"x" * 3_000_000), 413)
+        # Trailers come back.
+        with socket.create_connection(("127.0.0.1", port), timeout=LIMIT) as sock:
+            sock.sendall(b"POST /echo HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\n"
+                         b"Transfer-Encoding: chunked\r\n\r\n3\r\none\r\n0\r\nX-Sum: 3\r\n\r\n")
+            answer = until(sock, b"x-sum: 3\r\n\r\n")
+            expect(answer.endswith(b"0\r\nx-sum: 3\r\n\r\n"), answer)
+
+        async def mirror():
+            async with connect(f"ws://127.0.0.1:{port}/ws") as websocket:
+                for message in ("text", b"bytes", "x" * 100_000):
+                    await websocket.send(message)
+                    equal(await websocket.recv(), message)
+
+        asyncio.run(asyncio.wait_for(mirror(), LIMIT))
+
+
+@check
 def node_behind_our_client(server):
     del server
     if OPTIONS.node != "yes":

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use drywire_http::server::{Config, Connection, Event};
 use drywire_http::{CommandError, Length, PlainResponse, PreparedResponse};
 
-use super::{ADDRESS, CONTENT, CONTENT_TYPE, listening, with_date};
+use super::{ADDRESS, CONTENT, CONTENT_TYPE, listening, peers, with_date};
 
 static HELLO: LazyLock<PreparedResponse> = LazyLock::new(|| {
     let fields = [("Content-Type", CONTENT_TYPE)];
@@ -70,4 +70,34 @@ pub(super) fn on_poll() -> io::Result<()> {
         },
     );
     run.map(drop)
+}
+
+/// By `http` types, and with the date that drywire adds.
+pub(super) async fn handler() -> io::Result<()> {
+    use drywire_tokio::Server;
+    use drywire_tokio::http::{self, Body, Config};
+    use hyper::header::{CONTENT_TYPE as CONTENT_TYPE_FIELD, HeaderValue};
+    use hyper::{Request, Response, StatusCode};
+
+    let server = Server::bind(ADDRESS).await?;
+    listening(server.local_addr());
+    let hello = |request: Request<Body>| async move {
+        let mut response = Response::new(Body::from(CONTENT));
+        response.headers_mut().insert(CONTENT_TYPE_FIELD, HeaderValue::from_static(CONTENT_TYPE));
+        if request.uri().path() != "/hello" {
+            *response.status_mut() = StatusCode::NOT_FOUND;
+        }
+        response
+    };
+    http::serve(server, Config::default(), hello).await.map(drop)
+}
+
+/// The router that the other side serves on hyper.
+pub(super) async fn axum() -> io::Result<()> {
+    use drywire_tokio::http::Config;
+    use drywire_tokio::{Server, tower};
+
+    let server = Server::bind(ADDRESS).await?;
+    listening(server.local_addr());
+    tower::serve(server, Config::default(), peers::router()).await.map(drop)
 }

@@ -36,6 +36,10 @@ enum Side {
     HyperTimer,
     /// axum on hyper on tokio.
     Axum,
+    /// drywire's handlers on tokio.
+    DrywireHandler,
+    /// axum on drywire on tokio.
+    AxumDrywire,
 }
 
 impl fmt::Display for Side {
@@ -67,6 +71,8 @@ fn serve(side: Side) -> io::Result<()> {
             Side::Drywire => drywire::on_tokio().await,
             Side::Hyper => peers::hyper(false).await,
             Side::HyperTimer => peers::hyper(true).await,
+            Side::DrywireHandler => drywire::handler().await,
+            Side::AxumDrywire => drywire::axum().await,
             Side::Axum | Side::Poll | Side::Std => peers::axum().await,
         }
     })

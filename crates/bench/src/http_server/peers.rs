@@ -51,6 +51,11 @@ pub(super) async fn axum() -> io::Result<()> {
     let listener = listener.tap_io(|stream| {
         let _ = stream.set_nodelay(true);
     });
+    axum::serve(listener, router()).await
+}
+
+/// What axum serves, on hyper or on drywire.
+pub(super) fn router() -> axum::Router {
     let hello = || async { ([(CONTENT_TYPE_FIELD, HeaderValue::from_static(CONTENT_TYPE))], CONTENT) };
-    axum::serve(listener, axum::Router::new().route("/hello", get(hello))).await
+    axum::Router::new().route("/hello", get(hello))
 }
