@@ -32,6 +32,7 @@ import load
 import peers  # noqa: F401, likewise
 import sockets  # noqa: F401, likewise
 import tls
+import tls_origins
 from harness import CHECKS, COMPRESSED, HERE, LIMIT, OPTIONS, Server, Skip, check, curl, equal, expect, program, rest, status, until
 
 # curl
@@ -400,7 +401,7 @@ def get_fails_with_a_reason(server):
         for arguments, code in [
             ([f"http://127.0.0.1:{port}/"], 1),
             (["not a url"], 2),
-            (["https://127.0.0.1/"], 2),
+            (["ftp://127.0.0.1/"], 2),
             (["http://127.0.0.1/", "-H", "no colon"], 2),
             (["http://127.0.0.1/", "-d", "@/nonexistent"], 2),
         ]:
@@ -572,6 +573,10 @@ def main():
         if OPTIONS.only in "websocket_crowd" and runtime != "std":
             run(f"{runtime}: websocket_crowd", lambda: crowd.websockets(runtime))
         for function in tls.TLS_CHECKS:
+            if OPTIONS.only in function.__name__:
+                run(f"{runtime}: {function.__name__}", lambda function=function: function(runtime))
+        # The readiness loop has no clients.
+        for function in tls_origins.TLS_CLIENT_CHECKS if runtime != "poll" else []:
             if OPTIONS.only in function.__name__:
                 run(f"{runtime}: {function.__name__}", lambda function=function: function(runtime))
         if OPTIONS.only in "hostile":

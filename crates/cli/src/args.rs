@@ -147,6 +147,25 @@ pub(crate) struct Access {
     /// How long a connection may take, such as 2 or 0.5 [default: 30].
     #[arg(long = "connect-timeout", value_name = "SECONDS", value_parser = seconds)]
     pub(crate) connect_timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) trust: Trust,
+}
+
+/// Which servers a client trusts, and who it is to them.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Trust {
+    /// Trust those servers that a certificate in this PEM file vouches for, in place of those that the system trusts.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cacert: Option<PathBuf>,
+    /// Trust every server, whatever certificate it shows: anybody in between can read and change everything.
+    #[arg(short = 'k', long, conflicts_with = "cacert")]
+    pub(crate) insecure: bool,
+    /// Show the certificate in this PEM file to servers that ask for one, those that vouch for it behind it.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(crate) cert: Option<PathBuf>,
+    /// The private key of --cert, a PEM file.
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
 }
 
 fn seconds(text: &str) -> Result<Duration, &'static str> {
@@ -156,7 +175,7 @@ fn seconds(text: &str) -> Result<Duration, &'static str> {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Get {
-    /// An http:// URL.
+    /// An http:// or https:// URL.
     pub(crate) url: String,
     /// Follow redirects.
     #[arg(short = 'L', long = "location")]
@@ -192,7 +211,7 @@ pub(crate) struct Get {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Ws {
-    /// A ws:// URL.
+    /// A ws:// or wss:// URL.
     pub(crate) url: String,
     #[command(flatten)]
     pub(crate) access: Access,

@@ -9,6 +9,7 @@
 mod args;
 mod client;
 mod link;
+mod pem;
 mod pulse;
 mod serve;
 mod site;
@@ -101,6 +102,9 @@ mod tests {
             &["drywire", "serve", "--cert", "a.pem"],
             &["drywire", "serve", "--tls", "self-signed", "--cert", "a.pem", "--key", "a.pem"],
             &["drywire", "get"],
+            &["drywire", "get", "https://a", "--cacert", "a.pem", "--insecure"],
+            &["drywire", "get", "https://a", "--cert", "a.pem"],
+            &["drywire", "ws", "wss://a", "--key", "a.pem"],
             &["drywire", "tour", "--loss", "99"],
         ] {
             let line = one_line(&Args::try_parse_from(arguments).unwrap_err());

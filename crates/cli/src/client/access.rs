@@ -3,8 +3,11 @@
 use std::env;
 
 use drywire::client::{Config, Error, Proxies, credentials};
+use drywire::std::http::Client as StdClient;
 use drywire::std::http::client::{load_hsts, save_hsts};
+use drywire::tokio::http::Client as TokioClient;
 
+use super::{Destination, trust};
 use crate::Failure;
 use crate::args::Access;
 
@@ -25,6 +28,22 @@ impl Access {
         Ok(config)
     }
 
+    /// The client that blocks.
+    pub(super) fn on_std(&self, to: &Destination, config: Config) -> Result<StdClient, Failure> {
+        Ok(match self.trust.config(to.is_secure)? {
+            Some(tls) => StdClient::with_tls(config, tls),
+            None => StdClient::new(config),
+        })
+    }
+
+    /// The same on tokio.
+    pub(super) fn on_tokio(&self, to: &Destination, config: Config) -> Result<TokioClient, Failure> {
+        Ok(match self.trust.config(to.is_secure)? {
+            Some(tls) => TokioClient::with_tls(config, tls),
+            None => TokioClient::new(config),
+        })
+    }
+
     /// The value of `Authorization`.
     pub(super) fn authorization(&self) -> Result<Option<String>, Failure> {
         let Some(given) = &self.user else { return Ok(None) };
@@ -43,7 +62,10 @@ impl Access {
     }
 
     /// Our own TCP goes its own way.
-    pub(super) fn check_without_kernel(&self) -> Result<(), Failure> {
+    pub(super) fn check_without_kernel(&self, to: &Destination) -> Result<(), Failure> {
+        if to.is_secure || self.trust.is_given() {
+            return Err(Failure::usage("--runtime tun has no TLS"));
+        }
         if self.proxy.is_none() && self.hsts.is_none() && self.connect_timeout.is_none() {
             return Ok(());
         }
@@ -55,6 +77,10 @@ impl Access {
 pub(super) fn failure(error: Error) -> Failure {
     match error {
         Error::Url(_) | Error::Request(_) | Error::NoTls { .. } => Failure::usage(error),
+        Error::Tls { ref host, error: ref why } => match trust::mistrust(why) {
+            Some(why) => Failure::failed(format_args!("cannot connect to {host} by TLS: {why}")),
+            None => Failure::failed(error),
+        },
         error => Failure::failed(error),
     }
 }

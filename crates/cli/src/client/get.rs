@@ -18,7 +18,7 @@ pub(crate) fn run(args: &Get) -> Result<(), Failure> {
     let content = args.data.as_deref().map(content).transpose()?;
     let fields = fields(args, content.is_some())?;
     match args.runtime {
-        Runtime::Std | Runtime::Tokio => through_the_kernel(args, &fields, content.unwrap_or_default()),
+        Runtime::Std | Runtime::Tokio => through_the_kernel(args, &destination, &fields, content.unwrap_or_default()),
         Runtime::Poll => Err(run::for_servers()),
         Runtime::Tun => past_the_kernel(args, &destination, &fields, content.unwrap_or_default()),
     }
@@ -43,7 +43,12 @@ fn fields(args: &Get, has_content: bool) -> Result<Vec<(String, String)>, Failur
 }
 
 /// With the client of the library: redirects, proxies, several addresses.
-fn through_the_kernel(args: &Get, fields: &[(String, String)], content: Bytes) -> Result<(), Failure> {
+fn through_the_kernel(
+    args: &Get,
+    destination: &Destination,
+    fields: &[(String, String)],
+    content: Bytes,
+) -> Result<(), Failure> {
     if args.link.is_given() {
         return Err(link::without_tun());
     }
@@ -57,7 +62,7 @@ fn through_the_kernel(args: &Get, fields: &[(String, String)], content: Bytes) -
     let request = request.with_content(content);
     let mut out = output(args)?;
     let (hsts, trailers) = if args.runtime == Runtime::Std {
-        let client = drywire::std::http::Client::new(config.clone());
+        let client = args.access.on_std(destination, config.clone())?;
         let mut response = client.send(request).map_err(access::failure)?;
         while let Some(piece) = response.chunk().map_err(access::failure)? {
             out.write_all(&piece).map_err(cannot_write)?;
@@ -66,7 +71,7 @@ fn through_the_kernel(args: &Get, fields: &[(String, String)], content: Bytes) -
     } else {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
         runtime.block_on(async {
-            let client = drywire::tokio::http::Client::new(config.clone());
+            let client = args.access.on_tokio(destination, config.clone())?;
             let mut response = client.send(request).await.map_err(access::failure)?;
             while let Some(piece) = response.chunk().await.map_err(access::failure)? {
                 out.write_all(&piece).map_err(cannot_write)?;
@@ -111,7 +116,7 @@ fn past_the_kernel(
     fields: &[(String, String)],
     content: Bytes,
 ) -> Result<(), Failure> {
-    args.access.check_without_kernel()?;
+    args.access.check_without_kernel(destination)?;
     if args.location || args.max_time.is_some() {
         return Err(Failure::usage("--location and --max-time are not for --runtime tun"));
     }

@@ -3,6 +3,7 @@
 mod access;
 pub(crate) mod get;
 mod run;
+mod trust;
 pub(crate) mod ws;
 
 use std::ops::ControlFlow;
@@ -19,6 +20,8 @@ pub(crate) struct Destination {
     /// A name or an address, an IPv6 one without its brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
+    /// Whether TLS leads there.
+    pub(crate) is_secure: bool,
     /// The value of the `Host` field.
     pub(crate) authority: String,
     /// Path and query.
@@ -26,15 +29,16 @@ pub(crate) struct Destination {
 }
 
 impl Destination {
-    /// Reads a URL of the one scheme that is served, without TLS.
+    /// Reads a URL of this scheme, or of the one that is called the same with an `s` behind it and means TLS.
     pub(crate) fn of(url: &str, scheme: &str) -> Result<Self, Failure> {
         let not = |why: &str| Failure::usage(format_args!("'{url}' is not a URL that can be used: {why}"));
         let uri: Uri = url.parse().map_err(|error: http::uri::InvalidUri| not(&error.to_string()))?;
-        match uri.scheme_str() {
-            Some(given) if given == scheme => {}
-            Some(_) => return Err(not(&format!("only {scheme}:// is supported"))),
-            None => return Err(not(&format!("it does not begin with {scheme}://"))),
-        }
+        let is_secure = match uri.scheme_str().map(|given| given.strip_prefix(scheme)) {
+            Some(Some("")) => false,
+            Some(Some("s")) => true,
+            Some(_) => return Err(not(&format!("only {scheme}:// and {scheme}s:// are supported"))),
+            None => return Err(not(&format!("it does not begin with {scheme}:// or {scheme}s://"))),
+        };
         let authority = uri.authority().ok_or_else(|| not("it names no host"))?;
         if authority.as_str().contains('@') {
             return Err(not("user names are not supported"));
@@ -44,12 +48,13 @@ impl Destination {
             return Err(not("it names no host"));
         }
         let port = match authority.as_str().get(authority.host().len()..) {
+            None | Some("" | ":") if is_secure => 443,
             None | Some("" | ":") => 80,
             Some(_) => authority.port_u16().ok_or_else(|| not("the port is not a number below 65536"))?,
         };
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
         let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
-        Ok(Self { host, port, authority: authority.to_string(), target })
+        Ok(Self { host, port, is_secure, authority: authority.to_string(), target })
     }
 }
 
@@ -110,15 +115,27 @@ mod tests {
     fn urls_are_taken_apart() {
         let of = |url| Destination::of(url, "http").unwrap();
         let plain = of("http://a.example");
-        assert_eq!((&*plain.host, plain.port, &*plain.target), ("a.example", 80, "/"));
+        assert_eq!((&*plain.host, plain.port, plain.is_secure, &*plain.target), ("a.example", 80, false, "/"));
+        let secure = Destination::of("wss://a.example:/x", "ws").unwrap();
+        assert_eq!((secure.port, secure.is_secure, &*secure.target), (443, true, "/x"));
+        assert_eq!((of("HTTPS://a:80").port, of("https://a:80").is_secure), (80, true));
         let full = of("http://127.0.0.1:8080/feed/poll?after=3#x");
         assert_eq!((full.port, &*full.authority, &*full.target), (8080, "127.0.0.1:8080", "/feed/poll?after=3"));
         assert_eq!(of("http://a?x").target, "/?x");
         let six = of("http://[::1]:81/");
         assert_eq!((&*six.host, &*six.authority), ("::1", "[::1]:81"));
-        for url in
-            ["", "a.example", "https://a", "ws://a", "http://", "http:///x", "http://a:99999/", "http://u@a/", "a b"]
-        {
+        for url in [
+            "",
+            "a.example",
+            "ws://a",
+            "httpss://a",
+            "http://",
+            "https://",
+            "http:///x",
+            "http://a:99999/",
+            "http://u@a/",
+            "a b",
+        ] {
             assert_eq!(Destination::of(url, "http").unwrap_err().status, 2, "{url}");
         }
     }

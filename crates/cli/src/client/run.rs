@@ -22,14 +22,14 @@ pub(crate) fn run<M: StreamMachine>(
     match args.runtime {
         Runtime::Tokio | Runtime::Std | Runtime::Poll if args.link.is_given() => Err(link::without_tun()),
         Runtime::Poll => Err(for_servers()),
-        Runtime::Std => on_std(args, machine, application),
+        Runtime::Std => on_std(args, destination, machine, application),
         Runtime::Tokio => {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
-            runtime.block_on(on_tokio(args, machine, application))
+            runtime.block_on(on_tokio(args, destination, machine, application))
         }
         Runtime::Tun => {
-            args.access.check_without_kernel()?;
+            args.access.check_without_kernel(destination)?;
             past_the_kernel(&args.link, destination, machine, application)
         }
     }
@@ -61,11 +61,15 @@ pub(crate) fn past_the_kernel<M: StreamMachine>(
     Err(link::without_linux())
 }
 
-fn on_std<M: StreamMachine>(args: &Ws, machine: M, mut application: impl Application<M>) -> Result<(), Failure> {
-    use drywire::std::http::Client;
+fn on_std<M: StreamMachine>(
+    args: &Ws,
+    destination: &Destination,
+    machine: M,
+    mut application: impl Application<M>,
+) -> Result<(), Failure> {
     use drywire::std::{Driver, Turn};
 
-    let client = Client::new(args.access.config()?);
+    let client = args.access.on_std(destination, args.access.config()?)?;
     let transport = client.connect(&args.url).map_err(access::failure)?;
     let mut driver = Driver::new(machine, transport);
     application.start(driver.waker());
@@ -87,13 +91,13 @@ fn on_std<M: StreamMachine>(args: &Ws, machine: M, mut application: impl Applica
 
 async fn on_tokio<M: StreamMachine>(
     args: &Ws,
+    destination: &Destination,
     machine: M,
     mut application: impl Application<M>,
 ) -> Result<(), Failure> {
-    use drywire::tokio::http::Client;
     use drywire::tokio::{Driver, Turn};
 
-    let client = Client::new(args.access.config()?);
+    let client = args.access.on_tokio(destination, args.access.config()?)?;
     let transport = client.connect(&args.url).await.map_err(access::failure)?;
     let mut driver = Driver::new(machine, transport);
     let pulse = Pulse::default();

@@ -1,17 +1,14 @@
 //! The certificate that the site is served with, as the command line asks for it.
 
-use std::fmt::Display;
-use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 
 use drywire::Bytes;
 use drywire::tls::server::{self, ClientCertificates};
-use drywire::tls::{Identity, Roots, ServerConfig, Session};
+use drywire::tls::{Identity, ServerConfig, Session};
 
-use crate::Failure;
 use crate::args::Security;
+use crate::{Failure, pem};
 
 /// HTTPS, for every connection of a server.
 #[derive(Clone)]
@@ -25,7 +22,7 @@ impl Secure {
     /// What the arguments say, or `None` where they say nothing of TLS.
     pub(super) fn of(args: &Security, listen: SocketAddr) -> Result<Option<Self>, Failure> {
         let identity = match (&args.cert, &args.key) {
-            (Some(cert), Some(key)) => identity(cert, key)?,
+            (Some(cert), Some(key)) => pem::identity(cert, key)?,
             _ if args.tls.is_some() => self_signed(listen)?,
             _ if args.client_ca.is_some() => {
                 return Err(Failure::usage("--client-ca needs --tls or --cert and --key"));
@@ -33,13 +30,10 @@ impl Secure {
             _ => return Ok(None),
         };
         let clients = match &args.client_ca {
-            Some(path) => {
-                ClientCertificates::Required(Roots::from_pem(&read(path)?).map_err(|why| unusable(path, &why))?)
-            }
+            Some(path) => ClientCertificates::Required(pem::roots(path)?),
             None => ClientCertificates::NotAsked,
         };
-        let config = server::config(identity, clients)
-            .map_err(|why| Failure::usage(format_args!("the certificate cannot be used: {why}")))?;
+        let config = server::config(identity, clients).map_err(pem::refused)?;
         let text = "This port speaks TLS: ask it by https or wss.\n";
         let plain_answer = format!(
             "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
@@ -67,13 +61,6 @@ impl Secure {
     }
 }
 
-fn identity(cert: &Path, key: &Path) -> Result<Identity, Failure> {
-    let (chain, private) = (read(cert)?, read(key)?);
-    // Which of the two it is shows by what is read from it alone.
-    Roots::from_pem(&chain).map_err(|why| unusable(cert, &why))?;
-    Identity::from_pem(&chain, &private).map_err(|why| unusable(key, &why))
-}
-
 /// For every name that this machine is reached by on the loopback interface, and the address that it listens on.
 fn self_signed(listen: SocketAddr) -> Result<Identity, Failure> {
     let mut names: Vec<_> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
@@ -82,14 +69,6 @@ fn self_signed(listen: SocketAddr) -> Result<Identity, Failure> {
         names.push(own);
     }
     Identity::self_signed(names).map_err(Failure::failed)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(path).map_err(|error| unusable(path, &error))
-}
-
-fn unusable(path: &Path, why: &dyn Display) -> Failure {
-    Failure::usage(format_args!("{}: {why}", path.display()))
 }
 
 #[cfg(test)]
