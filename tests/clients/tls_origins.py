@@ -227,9 +227,11 @@ def tls_client_wrong_arguments(runtime):
                       ["--cert", file("client.pem")], ["--key", file("client.key")],
                       ["--cert", file("client.pem"), "--key", file("ca.pem")],
                       ["--cert", file("client.pem"), "--key", file("server.key")]):
-        for command in (["get", "https://127.0.0.1:1/"], ["ws", "wss://127.0.0.1:1/"]):
+        # What would be written to is left alone.
+        for command in (["get", "https://127.0.0.1:1/", "-o", file("ca.pem")], ["ws", "wss://127.0.0.1:1/"]):
             run = program(*command, "--runtime", runtime, *arguments)
             equal((run.returncode, run.stdout, run.stderr.count(b"\n")), (2, b"", 1))
+    expect(Path(file("ca.pem")).stat().st_size > 0, "the output was emptied")
     for command in (["get", "https://127.0.0.1:1/"], ["ws", "wss://127.0.0.1:1/"], ["get", "http://127.0.0.1:1/", "--insecure"]):
         run = program(*command, "--runtime", "tun", "--tun-address", "10.77.0.2/24")
         equal((run.returncode, run.stderr), (2, b"drywire: --runtime tun has no TLS\n"))

@@ -1,10 +1,12 @@
 //! How a client reaches a server on the kernel's TCP, as the command line says it.
 
 use std::env;
+use std::sync::Arc;
 
 use drywire::client::{Config, Error, Proxies, credentials};
 use drywire::std::http::Client as StdClient;
 use drywire::std::http::client::{load_hsts, save_hsts};
+use drywire::tls::ClientConfig;
 use drywire::tokio::http::Client as TokioClient;
 
 use super::{Destination, trust};
@@ -28,20 +30,9 @@ impl Access {
         Ok(config)
     }
 
-    /// The client that blocks.
-    pub(super) fn on_std(&self, to: &Destination, config: Config) -> Result<StdClient, Failure> {
-        Ok(match self.trust.config(to.is_secure)? {
-            Some(tls) => StdClient::with_tls(config, tls),
-            None => StdClient::new(config),
-        })
-    }
-
-    /// The same on tokio.
-    pub(super) fn on_tokio(&self, to: &Destination, config: Config) -> Result<TokioClient, Failure> {
-        Ok(match self.trust.config(to.is_secure)? {
-            Some(tls) => TokioClient::with_tls(config, tls),
-            None => TokioClient::new(config),
-        })
+    /// The TLS that it is made with, if there is any.
+    pub(super) fn tls(&self, to: &Destination) -> Result<Option<Arc<ClientConfig>>, Failure> {
+        self.trust.config(to.is_secure)
     }
 
     /// The value of `Authorization`.
@@ -70,6 +61,22 @@ impl Access {
             return Ok(());
         }
         Err(Failure::usage("--proxy, --hsts and --connect-timeout are not for --runtime tun"))
+    }
+}
+
+/// The client that blocks.
+pub(super) fn std_client(config: Config, tls: Option<Arc<ClientConfig>>) -> StdClient {
+    match tls {
+        Some(tls) => StdClient::with_tls(config, tls),
+        None => StdClient::new(config),
+    }
+}
+
+/// The same on tokio.
+pub(super) fn tokio_client(config: Config, tls: Option<Arc<ClientConfig>>) -> TokioClient {
+    match tls {
+        Some(tls) => TokioClient::with_tls(config, tls),
+        None => TokioClient::new(config),
     }
 }
 

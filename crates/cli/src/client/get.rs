@@ -53,6 +53,7 @@ fn through_the_kernel(
         return Err(link::without_tun());
     }
     let config = config(args)?;
+    let tls = args.access.tls(destination)?;
     let method =
         method(args).parse().map_err(|_| Failure::usage("the request cannot be sent: its method is not a token"))?;
     let mut request = Request::new(method, &args.url).map_err(Failure::usage)?;
@@ -62,7 +63,7 @@ fn through_the_kernel(
     let request = request.with_content(content);
     let mut out = output(args)?;
     let (hsts, trailers) = if args.runtime == Runtime::Std {
-        let client = args.access.on_std(destination, config.clone())?;
+        let client = access::std_client(config.clone(), tls);
         let mut response = client.send(request).map_err(access::failure)?;
         while let Some(piece) = response.chunk().map_err(access::failure)? {
             out.write_all(&piece).map_err(cannot_write)?;
@@ -71,7 +72,7 @@ fn through_the_kernel(
     } else {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
         runtime.block_on(async {
-            let client = args.access.on_tokio(destination, config.clone())?;
+            let client = access::tokio_client(config.clone(), tls);
             let mut response = client.send(request).await.map_err(access::failure)?;
             while let Some(piece) = response.chunk().await.map_err(access::failure)? {
                 out.write_all(&piece).map_err(cannot_write)?;

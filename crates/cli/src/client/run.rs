@@ -69,7 +69,7 @@ fn on_std<M: StreamMachine>(
 ) -> Result<(), Failure> {
     use drywire::std::{Driver, Turn};
 
-    let client = args.access.on_std(destination, args.access.config()?)?;
+    let client = access::std_client(args.access.config()?, args.access.tls(destination)?);
     let transport = client.connect(&args.url).map_err(access::failure)?;
     let mut driver = Driver::new(machine, transport);
     application.start(driver.waker());
@@ -97,7 +97,7 @@ async fn on_tokio<M: StreamMachine>(
 ) -> Result<(), Failure> {
     use drywire::tokio::{Driver, Turn};
 
-    let client = args.access.on_tokio(destination, args.access.config()?)?;
+    let client = access::tokio_client(args.access.config()?, args.access.tls(destination)?);
     let transport = client.connect(&args.url).await.map_err(access::failure)?;
     let mut driver = Driver::new(machine, transport);
     let pulse = Pulse::default();

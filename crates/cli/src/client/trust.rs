@@ -10,7 +10,8 @@ use crate::args::Trust;
 use crate::{Failure, pem};
 
 impl Trust {
-    /// What the connections share. `None`: the system trusts nobody, and the URL does not need it, unlike `is_needed`.
+    /// What the connections share. Where the system trusts nobody, that is an error only if TLS `is_needed` for the URL itself;
+    /// otherwise there is none.
     pub(super) fn config(&self, is_needed: bool) -> Result<Option<Arc<ClientConfig>>, Failure> {
         let identity = match (&self.cert, &self.key) {
             (Some(cert), Some(key)) => Some(pem::identity(cert, key)?),
