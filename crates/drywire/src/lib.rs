@@ -123,3 +123,8 @@ struct Tokio;
 #[cfg(all(doctest, feature = "driver"))]
 #[doc = include_str!("../../../docs/guide/other-runtimes.md")]
 struct OtherRuntimes;
+
+/// Compiles and runs the examples of the guide's page on threads and the readiness loop.
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("../../../docs/guide/std.md")]
+struct WithoutExecutor;

@@ -58,7 +58,8 @@ pub use split::{NotAPair, Reader, Writer};
 /// [`connection`](Self::connection) tells who closed and why.
 ///
 /// Messages that come while only a send waits are kept up to a [read-ahead](Self::set_read_ahead) of 64 KiB. Behind that,
-/// nothing is read until some are taken: the peer's window closes, and its Pings wait too.
+/// nothing is read until some are taken: the peer's window closes, and its Pings wait too. So do its Pongs: with a
+/// [`ping_interval`](drywire_ws::Config::ping_interval), an application that takes nothing for that long loses the connection.
 ///
 /// Every future is cancel-safe: a message is either returned or still to come, and one to be sent is queued as a whole
 /// or not at all.
