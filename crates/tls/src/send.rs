@@ -8,6 +8,10 @@ use drywire_driver::Wire;
 use crate::session::Sending;
 use crate::{Error, Session};
 
+/// How much plaintext may wait in encrypted form before no more is taken until all of it is written. Half of rustls's
+/// limit: at the limit a slow peer would make room byte by byte, and each byte would become a record of its own.
+const HELD: usize = 32 * 1024;
+
 impl Session {
     /// Encrypts from `pieces` and keeps the result, up to rustls's limit of 64 KiB: [`push`](Self::push) writes it.
     pub(crate) fn write(&mut self, inner: &mut impl Wire, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
@@ -17,8 +21,12 @@ impl Session {
             return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
         }
         loop {
+            if self.held >= HELD {
+                ready!(self.push(inner))?;
+            }
             let n = self.tls.writer().write_vectored(pieces)?;
             if n > 0 {
+                self.held += n;
                 return Poll::Ready(Ok(n));
             }
             ready!(self.push(inner))?;
@@ -56,7 +64,10 @@ impl Session {
         while matches!(self.sending, Sending::Open | Sending::Closing) {
             match ready!(self.push_once(inner)) {
                 Ok(true) => {}
-                Ok(false) => break,
+                Ok(false) => {
+                    self.held = 0;
+                    break;
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
                     self.sending = Sending::Broken;

@@ -37,6 +37,8 @@ pub struct Session {
     /// What a peer is told that does not speak TLS, in place of an alert: what of it is left.
     pub(crate) plain_answer: Option<Bytes>,
     pub(crate) sending: Sending,
+    /// How much plaintext was encrypted since everything was written last.
+    pub(crate) held: usize,
     /// The inner wire took bytes that it may still hold.
     pub(crate) unflushed: bool,
     /// Why nothing more is received. Told once the alert is written.
@@ -78,6 +80,7 @@ impl Session {
             start: Vec::new(),
             plain_answer: None,
             sending: Sending::Open,
+            held: 0,
             unflushed: false,
             failure: None,
             to_drain: DRAIN,

@@ -107,6 +107,19 @@ fn one_byte_at_a_time_gives_the_same() {
     }
 }
 
+/// Input: a peer that makes room for a few bytes at a time while there are 140,000 to send. Each bit of room in rustls's full
+/// buffer became a record of its own, with 22 bytes around it, and more records than could be counted in good time.
+#[test]
+fn a_slow_peer_gets_no_tiny_records() {
+    let answer = vec![b'x'; 140_000];
+    let link = Link { capacity: 7, ..Link::default() };
+    let says = [Exchange::new(b"a question"), Exchange::new(&answer)];
+    let (client, server) = Scene { link, says, ..Scene::new() }.run();
+    assert_eq!(client.machine().heard, answer);
+    let carried = client.end.carried().max(server.end.carried());
+    assert!((answer.len()..answer.len() + 8_000).contains(&carried), "{carried} bytes for {}", answer.len());
+}
+
 /// Input: a stream that ends behind each of its bytes in turn, without and with everything that TLS says. The end is
 /// never taken for the peer's word unless its last byte has come.
 #[test]
