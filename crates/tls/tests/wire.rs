@@ -114,7 +114,7 @@ fn a_slow_peer_gets_no_tiny_records() {
     let answer = vec![b'x'; 140_000];
     let link = Link { capacity: 7, ..Link::default() };
     let says = [Exchange::new(b"a question"), Exchange::new(&answer)];
-    let (client, server) = Scene { link, says, ..Scene::new() }.run();
+    let (client, server) = Scene { says, link, ..Scene::new() }.run();
     assert_eq!(client.machine().heard, answer);
     let carried = client.end.carried().max(server.end.carried());
     assert!((answer.len()..answer.len() + 8_000).contains(&carried), "{carried} bytes for {}", answer.len());
